@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Size classes: all objects of one slot size, the zspages that hold them, and the lock over these.
+ */
+#ifndef ZS_CLASS_H
+#define ZS_CLASS_H
+
+#include "handle.h"
+
+#define ZS_MAX_CHAIN 16 /* pages in a zspage */
+#define ZS_MAX_SLOTS 256 /* slots in a zspage: a slot's number is a byte */
+#define ZS_STEPS_SHIFT 9
+#define ZS_SIZE_STEPS                                                                              \
+	(1U << ZS_STEPS_SHIFT) /* slot sizes are multiples of a 512th of a page: 8 bytes of 4 KiB */
+#define ZS_MIN_STEPS 2 /* the smallest slot, of which ZS_MAX_SLOTS fill a page */
+#define ZS_GROUPS 4 /* fullness groups, by quarters; a full zspage is in none */
+
+/* How a zspage of some class is cut. */
+struct geometry {
+	u32 pages;
+	u32 slots;
+};
+
+struct size_class {
+	struct port_lock lock; /* protects what follows, up to the constants; see pool.c */
+	struct handle_stock stock; /* of handles to give out */
+	struct handle_stock freed; /* handles that came back last */
+	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
+	unsigned long objects;
+	unsigned long zspages;
+	/* Constant. */
+	u32 index;
+	u32 size; /* of a slot, bytes */
+	struct geometry geometry;
+} __attribute__((aligned(PORT_CACHELINE)));
+
+struct classes {
+	u32 count;
+	struct size_class *class;
+	u16 by_steps[ZS_SIZE_STEPS + 1]; /* slot size in steps, rounded up, to class */
+};
+
+struct geometry geometry_best(size_t size, unsigned int max_chain);
+int classes_init(struct classes *classes, unsigned int max_chain);
+void classes_destroy(struct classes *classes);
+
+/* The class for objects of @size bytes, 1 to the page size. */
+static inline struct size_class *class_for(const struct classes *classes, size_t size)
+{
+	unsigned int shift = PORT_PAGE_SHIFT - ZS_STEPS_SHIFT;
+
+	return &classes->class[classes->by_steps[(size + (1UL << shift) - 1) >> shift]];
+}
+
+#endif /* ZS_CLASS_H */

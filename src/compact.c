@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Compaction: moving objects together, giving pages back.
+ *
+ * Class by class, the objects of the sparsest zspage move into the densest ones that have room, as
+ * long as the class has more free slots than a zspage holds, until nothing can be gained. One zspage
+ * is emptied under one hold of the class lock, frozen: readers that come meanwhile wait for that
+ * lock once. A zspage that somebody has pinned is passed over; nothing waits for a reader. An object
+ * that is just being freed stays where it is: its entry is dead, so it can't be moved.
+ */
+#include "pool.h"
+
+#define COMPACT_TRIES 8 /* zspages that could not be emptied before a class is left alone */
+
+/*
+ * Under the class lock: the sparsest zspage that nobody has pinned, frozen, after passing over as many
+ * as could not be emptied before; 0 if there is none.
+ */
+static u32 source_freeze(const struct zspages *zspages, const struct size_class *class, u32 passed)
+{
+	for (u32 group = 0; group < ZS_GROUPS; group++) {
+		u32 number = class->partial[group];
+
+		for (; number; number = zspage_at(zspages, number)->next) {
+			if (!zspage_freeze(zspage_at(zspages, number)))
+				continue;
+			if (!passed--)
+				return number;
+			zspage_thaw(zspage_at(zspages, number));
+		}
+	}
+	return 0;
+}
+
+/* Under the class lock: the densest zspage with room that is not the source; 0 if there is none. */
+static u32 target_find(const struct zspages *zspages, const struct size_class *class, u32 source)
+{
+	for (u32 group = ZS_GROUPS; group-- > 0;) {
+		u32 number = class->partial[group];
+
+		for (; number; number = zspage_at(zspages, number)->next)
+			if (number != source && zspage_at(zspages, number)->inuse)
+				return number;
+	}
+	return 0;
+}
+
+/*
+ * Move the object in a slot, unless it is being freed. The last object of the source leaves it in no
+ * list. Under the class lock, the source frozen.
+ */
+static bool object_move(struct zs_pool *pool, struct size_class *class, u32 source, u8 slot,
+			u32 target)
+{
+	struct zspages *zspages = &pool->zspages;
+	u32 index = zspage_handles(zspage_at(zspages, source), class)[slot];
+	atomic64_t *entry = handle_entry_at(&pool->handles, index);
+	u64 word = (u64)atomic64_read(entry);
+	u64 moved;
+	u8 to;
+
+	if (!(word & ENTRY_LIVE))
+		return false;
+	to = zspage_take(zspages, class, target, index);
+	port_chain_copy(&zspage_at(zspages, target)->chain, (size_t)to * class->size,
+			&zspage_at(zspages, source)->chain, (size_t)slot * class->size,
+			class->size);
+	moved = entry_make(entry_gen(word), target, to);
+	/* Full order: the copy is there for whoever reads the entry with an acquire. */
+	if ((u64)atomic64_cmpxchg(entry, word, moved) != word) {
+		zspage_put(zspages, class, target, to); /* not its last */
+		return false;
+	}
+	zspage_put(zspages, class, source, slot);
+	return true;
+}
+
+/* Under the class lock, the source frozen: true if it is empty now, and in no list. */
+static bool source_empty(struct zs_pool *pool, struct size_class *class, u32 number)
+{
+	struct zspage *source = zspage_at(&pool->zspages, number);
+
+	if (!source->inuse) { /* new, and never used */
+		zspage_unlist(&pool->zspages, class, number);
+		return true;
+	}
+	for (u32 slot = 0; slot < class->geometry.slots; slot++) {
+		u32 target;
+
+		if (!(source->used[slot / 64] & 1ULL << slot % 64))
+			continue;
+		target = target_find(&pool->zspages, class, number);
+		if (!target)
+			break;
+		object_move(pool, class, number, (u8)slot, target);
+	}
+	return !source->inuse;
+}
+
+/* Whether the objects of a class would fit into fewer zspages. Under the class lock. */
+static bool class_is_sparse(const struct size_class *class)
+{
+	return class->zspages * class->geometry.slots - class->objects >= class->geometry.slots;
+}
+
+/**
+ * pool_reclaimable() - how many pages compaction would free.
+ * @pool: the pool
+ *
+ * Looks at the counts without their locks.
+ *
+ * Context: Any.
+ * Return: the number, or about that many.
+ */
+u64 pool_reclaimable(const struct zs_pool *pool)
+{
+	u64 pages = 0;
+
+	for (u32 i = 0; i < pool->classes.count; i++) {
+		const struct size_class *class = &pool->classes.class[i];
+		u64 slots = (u64)READ_ONCE(class->zspages) * class->geometry.slots;
+		u64 objects = READ_ONCE(class->objects);
+
+		if (slots > objects)
+			pages += (slots - objects) / class->geometry.slots * class->geometry.pages;
+	}
+	return pages;
+}
+
+/*
+ * Empty one zspage of a class, passing over some. Sets *@freed to its pages; false when there is
+ * nothing to gain.
+ */
+static bool class_compact_one(struct zs_pool *pool, struct size_class *class, u32 passed,
+			      u32 *freed)
+{
+	u32 source = 0;
+	bool empty = false;
+
+	*freed = 0;
+	port_lock(&class->lock);
+	if (class_is_sparse(class))
+		source = source_freeze(&pool->zspages, class, passed);
+	if (source) {
+		empty = source_empty(pool, class, source);
+		if (empty)
+			class->zspages--;
+		zspage_thaw(zspage_at(&pool->zspages, source));
+	}
+	port_unlock(&class->lock);
+	if (empty) {
+		*freed = class->geometry.pages;
+		pool_release(pool, class, source);
+	}
+	return source != 0;
+}
+
+static unsigned long class_compact(struct zs_pool *pool, struct size_class *class)
+{
+	unsigned long pages = 0;
+	u32 freed;
+
+	for (u32 failed = 0; failed < COMPACT_TRIES;) {
+		if (!class_compact_one(pool, class, failed, &freed))
+			break;
+		pages += freed;
+		if (!freed)
+			failed++;
+		cond_resched();
+	}
+	return pages;
+}
+
+/**
+ * zs_compact() - move objects together and give back the pages that this frees.
+ * @pool: the pool
+ *
+ * Drains the deferred queue first. Objects stay readable, writable and freeable throughout.
+ *
+ * Context: May sleep; takes one class lock at a time.
+ * Return: the number of pages that moving objects freed.
+ */
+unsigned long zs_compact(struct zs_pool *pool)
+{
+	unsigned long pages = 0;
+
+	if (!pool_check(pool, "zs_compact() of no pool"))
+		return 0;
+	deferred_flush(&pool->deferred);
+	for (u32 i = 0; i < pool->classes.count; i++)
+		pages += class_compact(pool, &pool->classes.class[i]);
+	atomic64_add(pages, &pool->pages_compacted);
+	pool_trim(pool, true);
+	return pages;
+}

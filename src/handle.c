@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Handles: see handle.h. Here is where free entries wait.
+ *
+ * Entries are handed out in blocks, so that objects stored one after the other have entries side by
+ * side: whoever frees them in that order misses the cache once in eight. Each size class holds, under
+ * its own lock, a stock of entries to give out, and another of those that came back last, all of one
+ * block. When one of another block comes back, they become bits of their block's word, by one atomic
+ * operation; the one that finds the word 0 also puts the block on the list of available ones.
+ *
+ * Invariant: a block is on the list if and only if its word is not 0, except between the two steps
+ * of handles_put() and of handles_refill(), each of which has the block to itself in between.
+ */
+#include "handle.h"
+
+/* The tags of the pools that there are, a bit each, and where to look for a free one. Not 0. */
+static atomic64_t tags[HANDLE_TAGS / 64];
+static atomic_t last_tag;
+
+/* A tag that no other pool has, or 0 if there are so many pools. */
+static u32 tag_take(void)
+{
+	for (u32 i = 0; i < HANDLE_TAGS; i++) {
+		u32 tag = (u32)atomic_inc_return_relaxed(&last_tag) % HANDLE_TAGS;
+		u64 bit = 1ULL << tag % 64;
+
+		if (tag && !((u64)atomic64_fetch_or_release(bit, &tags[tag / 64]) & bit))
+			return tag;
+	}
+	return 0;
+}
+
+static void tag_put(u32 tag)
+{
+	atomic64_fetch_andnot_release(1ULL << tag % 64, &tags[tag / 64]);
+}
+
+int handles_init(struct handles *handles)
+{
+	u32 tag = tag_take();
+
+	if (!tag)
+		return -ENOMEM;
+	if (table_init(&handles->entries, sizeof(atomic64_t)))
+		goto no_entries;
+	if (table_init(&handles->blocks, sizeof(struct handle_block)))
+		goto no_blocks;
+	handles->tag = (u64)tag << HANDLE_TAG_SHIFT;
+	handles->next_block = 1;
+	port_lock_init(&handles->lock, PORT_RANK_TABLE);
+	return 0;
+
+no_blocks:
+	table_destroy(&handles->entries);
+no_entries:
+	tag_put(tag);
+	return -ENOMEM;
+}
+
+void handles_destroy(struct handles *handles)
+{
+	port_lock_destroy(&handles->lock);
+	table_destroy(&handles->blocks);
+	table_destroy(&handles->entries);
+	tag_put((u32)(handles->tag >> HANDLE_TAG_SHIFT));
+}
+
+static struct handle_block *block_at(const struct handles *handles, u32 block)
+{
+	return table_at(&handles->blocks, block, sizeof(struct handle_block));
+}
+
+/* Under the lock: take a block that has free entries, or one that was never used. */
+static bool stock_find(struct handles *handles, struct handle_stock *stock)
+{
+	struct handle_block *block;
+
+	if (handles->available) {
+		stock->block = handles->available;
+		block = block_at(handles, stock->block);
+		handles->available = block->next;
+		/* Pairs with the release in handles_put(): what was freed is done with. */
+		stock->free = (u64)atomic64_xchg_acquire(&block->free, 0);
+		return true;
+	}
+	if (handles->next_block >= table_size(&handles->blocks, sizeof(struct handle_block)) ||
+	    (handles->next_block + 1ULL) * HANDLE_BLOCK >
+		    table_size(&handles->entries, sizeof(atomic64_t)))
+		return false;
+	stock->block = handles->next_block++;
+	stock->free = ~0ULL;
+	return true;
+}
+
+/* Make room for one more block. */
+static int handles_grow(struct handles *handles, u32 block, gfp_t flags)
+{
+	u32 chunk;
+
+	if (block >= table_size(&handles->blocks, sizeof(struct handle_block)) &&
+	    table_grow(&handles->blocks, flags, &chunk))
+		return -ENOMEM;
+	if ((block + 1ULL) * HANDLE_BLOCK > table_size(&handles->entries, sizeof(atomic64_t)) &&
+	    table_grow(&handles->entries, flags, &chunk))
+		return -ENOMEM;
+	return 0;
+}
+
+/**
+ * handles_refill() - get a stock of free entries.
+ * @handles: the pool's handles
+ * @stock: filled in; what it held is forgotten
+ * @flags: how far to go for memory
+ *
+ * Context: Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
+ * Return: 0 or -ENOMEM.
+ */
+int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t flags)
+{
+	for (;;) {
+		u32 block;
+		bool found;
+
+		port_lock(&handles->lock);
+		found = stock_find(handles, stock);
+		block = handles->next_block;
+		port_unlock(&handles->lock);
+		if (found)
+			return 0;
+		if (handles_grow(handles, block, flags))
+			return -ENOMEM;
+	}
+}
+
+/**
+ * handles_put() - take free entries back.
+ * @handles: the pool's handles
+ * @stock: the entries; it may be empty
+ *
+ * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
+ */
+void handles_put(struct handles *handles, struct handle_stock stock)
+{
+	struct handle_block *block = block_at(handles, stock.block);
+
+	/* Pairs with the acquire in stock_find(). */
+	if (handle_stock_empty(&stock) || atomic64_fetch_or_release(stock.free, &block->free))
+		return;
+	port_lock(&handles->lock);
+	block->next = handles->available;
+	handles->available = stock.block;
+	port_unlock(&handles->lock);
+}

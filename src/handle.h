@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Handles: the opaque names of objects.
+ *
+ * A handle is the index of an entry, the entry's generation, and the pool's tag. The entry, 8 bytes,
+ * says where the object is, whether it is live, and of which generation: so a double free, a stale
+ * handle, a handle of another pool and a made-up number are told apart from a good one without any
+ * memory but the entry's.
+ *
+ *   handle   0 | tag 15 | generation 16 | index 32
+ *   entry    generation 16 | zspage 32 | slot 8 | 0 | live 1
+ *
+ * An entry's life: zs_malloc() makes it live under the class lock. While it is live, compaction may
+ * change where it points. It dies once, by the compare-and-exchange of whoever frees the object;
+ * from then on the slot is the freeing thread's, and nobody moves it: the entry keeps saying where
+ * it is until the index is handed out again.
+ */
+#ifndef ZS_HANDLE_H
+#define ZS_HANDLE_H
+
+#include "table.h"
+
+#define HANDLE_BLOCK 64 /* entries whose free ones are the bits of one word */
+
+#define HANDLE_GEN_SHIFT 32
+#define HANDLE_TAG_SHIFT 48
+#define HANDLE_TAGS (1U << 15)
+
+#define ENTRY_LIVE 1ULL
+#define ENTRY_SLOT_SHIFT 8
+#define ENTRY_ZSPAGE_SHIFT 16
+#define ENTRY_GEN_SHIFT 48
+
+/* Free entries that their holder alone may use: bits of one block. */
+struct handle_stock {
+	u64 free;
+	u32 block;
+};
+
+struct handle_block {
+	atomic64_t free; /* bits of the entries that are in nobody's stock */
+	u32 next; /* in the list of blocks that have some; protected by handles.lock */
+};
+
+struct handles {
+	struct table entries; /* of atomic64_t */
+	struct table blocks; /* of struct handle_block */
+	u64 tag; /* in its place in a handle */
+	/* Not on the line of what every call reads. */
+	struct port_lock lock __attribute__((aligned(PORT_CACHELINE)));
+	u32 available; /* the first block with free entries; 0: none. Block 0 is not used */
+	u32 next_block;
+};
+
+int handles_init(struct handles *handles);
+void handles_destroy(struct handles *handles);
+int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t flags);
+void handles_put(struct handles *handles, struct handle_stock stock);
+
+static inline bool handle_stock_empty(const struct handle_stock *stock)
+{
+	return !stock->free;
+}
+
+/*
+ * Put a free entry into a stock. If that holds entries of another block, these are what is returned,
+ * for handles_put(), else an empty stock.
+ */
+static inline struct handle_stock handle_stock_put(struct handle_stock *stock, u32 index)
+{
+	struct handle_stock other = { .free = 0 };
+
+	if (stock->block != index / HANDLE_BLOCK) {
+		other = *stock;
+		stock->block = index / HANDLE_BLOCK;
+		stock->free = 0;
+	}
+	stock->free |= 1ULL << index % HANDLE_BLOCK;
+	return other;
+}
+
+/* The index of an entry out of a stock that is not empty. */
+static inline u32 handle_stock_take(struct handle_stock *stock)
+{
+	u32 index = stock->block * HANDLE_BLOCK + __ffs64(stock->free);
+
+	stock->free &= stock->free - 1;
+	return index;
+}
+
+static inline atomic64_t *handle_entry_at(const struct handles *handles, u32 index)
+{
+	return table_at(&handles->entries, index, sizeof(atomic64_t));
+}
+
+/* Whether the handle has the tag of these handles' pool. */
+static inline bool handle_is_ours(const struct handles *handles, unsigned long handle)
+{
+	return (handle >> HANDLE_TAG_SHIFT << HANDLE_TAG_SHIFT) == handles->tag;
+}
+
+/* The entry of a handle, or NULL if this pool can't have given out such a handle. */
+static inline atomic64_t *handle_entry(const struct handles *handles, unsigned long handle)
+{
+	u32 index = (u32)handle;
+
+	if (unlikely(!handle_is_ours(handles, handle) ||
+		     index >= table_size(&handles->entries, sizeof(atomic64_t))))
+		return NULL;
+	return handle_entry_at(handles, index);
+}
+
+static inline u16 handle_gen(unsigned long handle)
+{
+	return (u16)(handle >> HANDLE_GEN_SHIFT);
+}
+
+static inline u16 entry_gen(u64 entry)
+{
+	return (u16)(entry >> ENTRY_GEN_SHIFT);
+}
+
+static inline u32 entry_zspage(u64 entry)
+{
+	return (u32)(entry >> ENTRY_ZSPAGE_SHIFT);
+}
+
+static inline u8 entry_slot(u64 entry)
+{
+	return (u8)(entry >> ENTRY_SLOT_SHIFT);
+}
+
+/* Whether the entry is that of the object which the handle names. */
+static inline bool entry_is(u64 entry, unsigned long handle)
+{
+	return (entry & ENTRY_LIVE) && entry_gen(entry) == handle_gen(handle);
+}
+
+static inline u64 entry_make(u16 gen, u32 zspage, u8 slot)
+{
+	return (u64)gen << ENTRY_GEN_SHIFT | (u64)zspage << ENTRY_ZSPAGE_SHIFT |
+	       (u64)slot << ENTRY_SLOT_SHIFT | ENTRY_LIVE;
+}
+
+static inline unsigned long handle_make(const struct handles *handles, u32 index, u16 gen)
+{
+	return handles->tag | (u64)gen << HANDLE_GEN_SHIFT | index;
+}
+
+/* Hand out the entry @index, dead until now, for an object in @slot of @zspage. */
+static inline unsigned long handle_open(const struct handles *handles, u32 index, u32 zspage,
+					u8 slot)
+{
+	atomic64_t *entry = handle_entry_at(handles, index);
+	u16 gen = (u16)(entry_gen(atomic64_read(entry)) + 1);
+
+	/* Pairs with the acquire in object_pin() and in claim(): they see the zspage as it is. */
+	atomic64_set_release(entry, entry_make(gen, zspage, slot));
+	return handle_make(handles, index, gen);
+}
+
+#endif /* ZS_HANDLE_H */

@@ -1,0 +1,670 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Pools; zs_malloc and zs_free.
+ *
+ * What protects what, in the order in which it may be taken:
+ *
+ *   drain mutex	deferred.drain: one drain at a time; pool.batch
+ *   pin		zspage.pins, an atomic count, no lock: its objects stay where they are.
+ *			Nobody waits for a pin to go; who meets a frozen zspage waits for the class lock
+ *   class lock		size_class.lock: the class's stock of handles, its lists and counts; of each of
+ *			its zspages the bitmap, the count, the links and the reverse map; making an
+ *			entry live, and where a live entry points
+ *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
+ *			descriptors. Leaves
+ *   page store		the host's; a leaf
+ *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
+ *
+ * Only one lock of each line is held at a time. Memory is allocated with no lock held.
+ *
+ * An entry dies by one compare-and-exchange, claim(), which takes no lock: that, not a lock, decides
+ * which of two frees is the double one. From then on the object's slot belongs to the thread that
+ * made the claim, until it clears the slot's bit under the class lock.
+ */
+#include "pool.h"
+
+/**
+ * pool_misuse() - tell of a wrong call, and end the process if the pool is made so.
+ * @pool: the pool
+ * @what: was done, in words
+ * @handle: to which handle, 0 if none
+ *
+ * Context: Atomic; no lock but the drain mutex is held. In a process, writes to stderr.
+ */
+void pool_misuse(struct zs_pool *pool, const char *what, unsigned long handle)
+{
+	atomic64_add(1, &pool->misuses);
+	port_misuse(pool->name, pool->misuse_is_fatal, what, handle);
+}
+
+/**
+ * pool_check() - whether there is a pool, telling if there is none.
+ * @pool: what the caller was given
+ * @what: the misuse that its absence is
+ *
+ * Context: No lock is held.
+ * Return: true if @pool is not NULL.
+ */
+bool pool_check(struct zs_pool *pool, const char *what)
+{
+	if (likely(pool))
+		return true;
+	port_misuse(NULL, port_misuse_is_fatal(), what, 0);
+	return false;
+}
+
+/* What is wrong with a handle that names no live object of the pool. */
+static const char *handle_fault(const struct zs_pool *pool, unsigned long handle)
+{
+	const atomic64_t *entry = handle_entry(&pool->handles, handle);
+	u64 word = entry ? (u64)atomic64_read(entry) : 0;
+
+	if (!handle_is_ours(&pool->handles, handle))
+		return "a handle that is not this pool's";
+	if (!word)
+		return "a handle that was never given out";
+	if (entry_gen(word) == handle_gen(handle))
+		return "a handle that is already free (double free or use after free)";
+	return "a stale handle, whose object is long gone";
+}
+
+/**
+ * pool_bad_handle() - tell of a handle that names no live object.
+ * @pool: the pool that it was used with
+ * @handle: the handle
+ *
+ * Context: As for pool_misuse().
+ */
+void pool_bad_handle(struct zs_pool *pool, unsigned long handle)
+{
+	pool_misuse(pool, handle_fault(pool, handle), handle);
+}
+
+static struct location location_of(u64 entry, unsigned long handle)
+{
+	return (struct location){
+		.zspage = entry_zspage(entry),
+		.index = (u32)handle,
+		.slot = entry_slot(entry),
+	};
+}
+
+/* Make the object's entry die, so that the object is the caller's alone. False if it is not live. */
+static bool claim(struct zs_pool *pool, unsigned long handle, struct location *object)
+{
+	atomic64_t *entry = handle_entry(&pool->handles, handle);
+	u64 word;
+
+	if (unlikely(!entry))
+		return false;
+	/* Pairs with the release in handle_open() and in compaction. */
+	word = (u64)atomic64_read_acquire(entry);
+	for (;;) {
+		u64 seen;
+
+		if (unlikely(!entry_is(word, handle)))
+			return false;
+		seen = (u64)atomic64_cmpxchg(entry, word, word & ~ENTRY_LIVE);
+		if (likely(seen == word))
+			break;
+		word = seen; /* compaction moved the object, or another free won */
+	}
+	*object = location_of(word, handle);
+	return true;
+}
+
+/* Under the class lock: free an object's slot. True if the zspage is empty and to be released. */
+static bool object_put(struct zs_pool *pool, struct size_class *class,
+		       const struct location *object)
+{
+	class->objects--;
+	if (!zspage_put(&pool->zspages, class, object->zspage, object->slot))
+		return false;
+	class->zspages--;
+	return true;
+}
+
+/* Have the worker trim the page store within so many milliseconds, or not if that is -1. */
+static void pool_trim_in(struct zs_pool *pool, int delay_ms)
+{
+	if (delay_ms >= 0)
+		port_worker_kick(&pool->worker, (unsigned int)delay_ms);
+}
+
+/**
+ * pool_trim() - give free memory back to the system.
+ * @pool: the pool
+ * @all: all of it; otherwise some is kept for the near future
+ *
+ * Context: May sleep; no lock is held.
+ */
+void pool_trim(struct zs_pool *pool, bool all)
+{
+	pool_trim_in(pool, port_store_trim(&pool->zspages.store, all));
+}
+
+/**
+ * pool_release() - give the memory of an empty zspage back.
+ * @pool: the pool
+ * @class: the zspage's class
+ * @zspage: its number; it is in no list
+ *
+ * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
+ */
+void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspage)
+{
+	atomic64_sub(class->geometry.pages, &pool->pages);
+	pool_trim_in(pool, zspage_release(&pool->zspages, class, zspage));
+}
+
+/* Free an object that was claimed. */
+static void free_claimed(struct zs_pool *pool, const struct location *object)
+{
+	struct handle_stock handles;
+	struct size_class *class =
+		zspage_class(zspage_at(&pool->zspages, object->zspage), &pool->classes);
+	bool empty;
+
+	port_lock(&class->lock);
+	empty = object_put(pool, class, object);
+	handles = handle_stock_put(&class->freed, object->index);
+	port_unlock(&class->lock);
+	handles_put(&pool->handles, handles);
+	if (empty)
+		pool_release(pool, class, object->zspage);
+}
+
+/**
+ * zs_free() - free an object.
+ * @pool: the pool
+ * @handle: what zs_malloc() returned; 0 and error values are ignored
+ *
+ * Context: Any, atomic too; takes the class lock.
+ */
+void zs_free(struct zs_pool *pool, unsigned long handle)
+{
+	struct location object;
+
+	if (!pool_check(pool, "zs_free() of no pool") || !handle || zs_is_err(handle))
+		return;
+	if (likely(claim(pool, handle, &object)))
+		free_claimed(pool, &object);
+	else
+		pool_bad_handle(pool, handle);
+}
+
+static void prefetch_entry(const struct zs_pool *pool, unsigned long handle)
+{
+	const atomic64_t *entry = handle_entry(&pool->handles, handle);
+
+	if (likely(entry))
+		prefetchw(entry);
+}
+
+#define BATCH_AHEAD 32 /* claims whose entries are on their way */
+#define BATCH_HOLD 256 /* objects freed under one hold of a class lock */
+
+/* Claim what can be claimed, fetching ahead what the next claims and the next step will need. */
+static void batch_claim(struct zs_pool *pool, struct free_batch *batch,
+			const unsigned long *handles, unsigned int count)
+{
+	batch->count = 0;
+	for (unsigned int i = 0; i < count && i < BATCH_AHEAD; i++)
+		prefetch_entry(pool, handles[i]);
+	for (unsigned int i = 0; i < count; i++) {
+		struct location *object = &batch->object[batch->count];
+
+		if (i + BATCH_AHEAD < count)
+			prefetch_entry(pool, handles[i + BATCH_AHEAD]);
+		if (!handles[i] || zs_is_err(handles[i]))
+			continue;
+		if (unlikely(!claim(pool, handles[i], object))) {
+			pool_bad_handle(pool, handles[i]);
+			continue;
+		}
+		prefetchw(zspage_at(&pool->zspages, object->zspage));
+		batch->count++;
+	}
+}
+
+/* Link the objects of each class. */
+static void batch_group(struct zs_pool *pool, struct free_batch *batch)
+{
+	batch->classes = 0;
+	for (u32 i = batch->count; i-- > 0;) {
+		const struct zspage *zspage = zspage_at(&pool->zspages, batch->object[i].zspage);
+		u32 class = zspage->class - 1U;
+
+		if (!batch->first[class])
+			batch->touched[batch->classes++] = (u16) class;
+		batch->next[i] = batch->first[class];
+		batch->first[class] = (u16)(i + 1);
+	}
+}
+
+/* Give a class's handles back: those of neighbours, which are of one block, at once. */
+static void batch_put_handles(struct zs_pool *pool, const struct free_batch *batch, u32 first)
+{
+	struct handle_stock handles = { .free = 0 };
+
+	for (u32 i = first; i; i = batch->next[i - 1])
+		handles_put(&pool->handles, handle_stock_put(&handles, batch->object[i - 1].index));
+	handles_put(&pool->handles, handles);
+}
+
+/* Free a class's objects of the batch, many under one hold of its lock; release what is empty. */
+static void batch_free_class(struct zs_pool *pool, struct free_batch *batch, u32 index)
+{
+	struct size_class *class = &pool->classes.class[index];
+	u32 first = batch->first[index];
+	u32 emptied = 0;
+
+	for (u32 i = first; i;) {
+		port_lock(&class->lock);
+		for (u32 held = 0; i && held < BATCH_HOLD; held++, i = batch->next[i - 1])
+			if (object_put(pool, class, &batch->object[i - 1]))
+				batch->emptied[emptied++] = batch->object[i - 1].zspage;
+		port_unlock(&class->lock);
+	}
+	batch->first[index] = 0;
+	batch_put_handles(pool, batch, first);
+	while (emptied)
+		pool_release(pool, class, batch->emptied[--emptied]);
+}
+
+/**
+ * pool_free_batch() - free many objects for less than one by one.
+ * @pool: the pool
+ * @batch: work space, zeroed when first used
+ * @handles: the objects; 0 and error values are ignored
+ * @count: how many, at most DEFERRED_BATCH
+ *
+ * Context: Atomic; takes one class lock at a time.
+ */
+void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsigned long *handles,
+		     unsigned int count)
+{
+	batch_claim(pool, batch, handles, count);
+	batch_group(pool, batch);
+	for (u32 i = 0; i < batch->classes; i++)
+		batch_free_class(pool, batch, batch->touched[i]);
+}
+
+/*
+ * The deferred queue asks for memory to live in: an object that is to be freed has some. Its entry
+ * dies at once, so that a double free is noticed and compaction leaves it; its zspage is pinned, so
+ * that the host does not move the pages.
+ */
+static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *bytes)
+{
+	struct zs_pool *pool = owner;
+	const atomic64_t *entry = handle_entry(&pool->handles, handle);
+	struct location object;
+	struct zspage *zspage;
+	void *memory = NULL;
+	u64 word;
+
+	if (!entry)
+		return NULL;
+	word = (u64)atomic64_read_acquire(entry); /* pairs with handle_open() */
+	if (!entry_is(word, handle))
+		return NULL;
+	zspage = zspage_at(&pool->zspages, entry_zspage(word));
+	if (!zspage_pin(zspage))
+		return NULL;
+	/* Is it still there, now that it can't be moved? Pairs with object_move(). */
+	if ((u64)atomic64_read_acquire(entry) == word) {
+		size_t size = zspage_class(zspage, &pool->classes)->size;
+		size_t offset = entry_slot(word) * size;
+
+		*bytes = size;
+		port_chain_piece(&offset, bytes);
+		if (*bytes >= least)
+			memory = port_chain_at(&zspage->chain, offset, *bytes);
+	}
+	if (!memory || !claim(pool, handle, &object)) {
+		zspage_unpin(zspage);
+		return NULL;
+	}
+	return memory;
+}
+
+static void pool_unhost(void *owner, unsigned long handle)
+{
+	struct zs_pool *pool = owner;
+	u64 word = (u64)atomic64_read(handle_entry_at(&pool->handles, (u32)handle));
+	struct location object = location_of(word, handle);
+
+	zspage_unpin(zspage_at(&pool->zspages, object.zspage));
+	free_claimed(pool, &object);
+}
+
+static void pool_drain_batch(void *owner, const unsigned long *handles, unsigned int count)
+{
+	struct zs_pool *pool = owner;
+
+	pool_free_batch(pool, pool->batch, handles, count);
+}
+
+static void pool_wake(void *owner, unsigned int delay_ms)
+{
+	struct zs_pool *pool = owner;
+
+	port_worker_kick(&pool->worker, delay_ms);
+}
+
+static const struct deferred_ops pool_deferred_ops = {
+	.host = pool_host,
+	.unhost = pool_unhost,
+	.free = pool_drain_batch,
+	.wake = pool_wake,
+};
+
+/**
+ * zs_free_deferred() - have an object freed soon, and return at once.
+ * @pool: the pool
+ * @handle: what zs_malloc() returned; 0 and error values are ignored
+ *
+ * The handle is dead for the caller when this returns; the object's memory is the pool's again at
+ * the latest when a later zs_free_deferred_flush() returns. Another use of the handle before the
+ * drain comes to it may go unnoticed; another free is noticed by the drain.
+ *
+ * If the queue can't take the handle at once, because it is full or contended or the objects are too
+ * small for it to live in, this does what zs_free() does.
+ *
+ * Context: Any, atomic too, and under any lock of the caller's. Allocates nothing and waits for
+ * nothing; a fallback takes the class lock.
+ */
+void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
+{
+	if (!pool_check(pool, "zs_free_deferred() of no pool") || !handle || zs_is_err(handle))
+		return;
+	if (unlikely(!handle_is_ours(&pool->handles, handle)))
+		pool_bad_handle(pool, handle);
+	else if (unlikely(deferred_put(&pool->deferred, handle) != DEFERRED_QUEUED))
+		zs_free(pool, handle);
+}
+
+/**
+ * zs_free_deferred_flush() - wait until all deferred frees are done.
+ * @pool: the pool
+ *
+ * On return every handle that was queued before the call is free. Other threads may go on queueing
+ * meanwhile.
+ *
+ * Context: May sleep.
+ */
+void zs_free_deferred_flush(struct zs_pool *pool)
+{
+	if (pool_check(pool, "zs_free_deferred_flush() of no pool"))
+		deferred_flush(&pool->deferred);
+}
+
+/* Get the class a stock of handles. */
+static int class_get_handles(struct zs_pool *pool, struct size_class *class, gfp_t flags)
+{
+	struct handle_stock stock;
+
+	if (handles_refill(&pool->handles, &stock, flags))
+		return -ENOMEM;
+	port_lock(&class->lock);
+	if (handle_stock_empty(&class->stock)) {
+		class->stock = stock;
+		stock.free = 0;
+	}
+	port_unlock(&class->lock);
+	handles_put(&pool->handles, stock); /* if another thread was faster */
+	return 0;
+}
+
+/* Get the class a zspage. */
+static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_t flags, int nid)
+{
+	u32 zspage = zspage_create(&pool->zspages, class, flags, nid);
+	bool needed;
+
+	if (!zspage)
+		return -ENOMEM;
+	atomic64_add(class->geometry.pages, &pool->pages);
+	port_lock(&class->lock);
+	needed = !class_partial(class);
+	if (needed) {
+		class->zspages++;
+		zspage_list(&pool->zspages, class, zspage);
+	}
+	port_unlock(&class->lock);
+	if (!needed) /* another thread was faster */
+		pool_release(pool, class, zspage);
+	return 0;
+}
+
+/* There is no memory: free what waits to be freed. True if that may have helped. */
+static bool pool_relieve(struct zs_pool *pool, gfp_t flags)
+{
+	u64 freed = deferred_pending(&pool->deferred);
+
+	if (port_may_sleep(flags))
+		deferred_flush(&pool->deferred);
+	else
+		deferred_try_drain(&pool->deferred, false, &freed);
+	return freed != 0;
+}
+
+/* A call that may not wait found nothing: have the worker see to it that the next one does. */
+static void pool_starve(struct zs_pool *pool, const struct size_class *class)
+{
+	atomic_xchg(&pool->starved, (int)class->index + 1);
+	port_worker_kick(&pool->worker, 0);
+}
+
+/* Under the class lock, with a stock and a partial zspage there. */
+static unsigned long object_take(struct zs_pool *pool, struct size_class *class, u32 zspage)
+{
+	u32 index = handle_stock_take(&class->stock);
+	u8 slot = zspage_take(&pool->zspages, class, zspage, index);
+
+	class->objects++;
+	return handle_open(&pool->handles, index, zspage, slot);
+}
+
+/**
+ * zs_malloc() - make room for an object.
+ * @pool: the pool
+ * @size: of the object, bytes
+ * @flags: GFP_KERNEL, or GFP_NOWAIT to make no system call that can block
+ * @nid: the NUMA node to prefer, or NUMA_NO_NODE
+ *
+ * The object's contents are undefined until zs_obj_write().
+ *
+ * Context: Sleeps if @flags allow it; takes the class lock.
+ * Return: a handle, or a negative errno cast to unsigned long: -EINVAL if @size is 0, -ENOSPC if it
+ * is above the page size, -ENOMEM if there is no memory, even after draining the deferred queue. A
+ * call that may not sleep drains about a batch of it, and nothing if a drain is under way.
+ */
+unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t flags, const int nid)
+{
+	struct size_class *class;
+	bool relieved = false;
+
+	if (!pool_check(pool, "zs_malloc() of no pool") || unlikely(!size))
+		return (unsigned long)-EINVAL;
+	if (unlikely(size > PORT_PAGE_SIZE))
+		return (unsigned long)-ENOSPC;
+	class = class_for(&pool->classes, size);
+	for (;;) {
+		unsigned long handle = 0;
+		bool handles;
+		u32 zspage;
+
+		port_lock(&class->lock);
+		if (handle_stock_empty(&class->stock)) {
+			class->stock = class->freed;
+			class->freed.free = 0;
+		}
+		handles = handle_stock_empty(&class->stock);
+		zspage = class_partial(class);
+		if (likely(!handles && zspage))
+			handle = object_take(pool, class, zspage);
+		port_unlock(&class->lock);
+		if (likely(handle))
+			return handle;
+		if (handles ? class_get_handles(pool, class, flags) :
+			      class_get_zspage(pool, class, flags, nid)) {
+			if (relieved || !pool_relieve(pool, flags)) {
+				if (!port_may_sleep(flags))
+					pool_starve(pool, class);
+				return (unsigned long)-ENOMEM;
+			}
+			relieved = true;
+		}
+	}
+}
+
+/**
+ * zs_huge_class_size() - from which size on an object takes a whole page.
+ * @pool: the pool
+ *
+ * Context: Any.
+ * Return: the smallest such size, bytes.
+ */
+size_t zs_huge_class_size(struct zs_pool *pool)
+{
+	if (!pool_check(pool, "zs_huge_class_size() of no pool"))
+		return 0;
+	return pool->classes.class[pool->classes.count - 2].size + 1UL;
+}
+
+/**
+ * zs_get_total_pages() - how many pages the pool's zspages have.
+ * @pool: the pool
+ *
+ * Context: Any.
+ * Return: the number.
+ */
+unsigned long zs_get_total_pages(struct zs_pool *pool)
+{
+	if (!pool_check(pool, "zs_get_total_pages() of no pool"))
+		return 0;
+	return (unsigned long)atomic64_read(&pool->pages);
+}
+
+/**
+ * zs_lookup_class_index() - the size class for objects of a size.
+ * @pool: the pool
+ * @size: bytes, 1 to the page size
+ *
+ * Context: Any.
+ * Return: the index of the class; that of the largest for a @size above the page size.
+ */
+unsigned int zs_lookup_class_index(struct zs_pool *pool, unsigned int size)
+{
+	if (!pool_check(pool, "zs_lookup_class_index() of no pool"))
+		return 0;
+	return class_for(&pool->classes, size < PORT_PAGE_SIZE ? size : PORT_PAGE_SIZE)->index;
+}
+
+/* Have memory at hand for the next GFP_NOWAIT, after one that found none. */
+static void pool_restock(struct zs_pool *pool)
+{
+	u32 index = (u32)atomic_xchg(&pool->starved, 0);
+	struct size_class *class;
+
+	if (!index)
+		return;
+	class = &pool->classes.class[index - 1];
+	if (!class_get_handles(pool, class, GFP_KERNEL))
+		class_get_zspage(pool, class, GFP_KERNEL, NUMA_NO_NODE);
+}
+
+#define WORK_RETRY_MS 1 /* until a drain that another thread is doing is over */
+
+/* The worker: drain, then give back what that made free. */
+static void pool_work(void *arg)
+{
+	struct zs_pool *pool = arg;
+	u64 drained;
+
+	if (!deferred_try_drain(&pool->deferred, true, &drained)) /* what it leaves is ours */
+		port_worker_kick(&pool->worker, WORK_RETRY_MS);
+	pool_restock(pool);
+	pool_trim(pool, !atomic64_read(&pool->pages)); /* a pool that is empty keeps nothing */
+}
+
+/* The parts of a pool, each of which undoes what it did if it fails. */
+static int pool_init(struct zs_pool *pool, const struct pool_config *config)
+{
+	if (classes_init(&pool->classes, config->max_chain))
+		goto no_classes;
+	if (handles_init(&pool->handles))
+		goto no_handles;
+	if (zspages_init(&pool->zspages))
+		goto no_zspages;
+	pool->batch = port_alloc(sizeof(*pool->batch), GFP_KERNEL);
+	if (!pool->batch)
+		goto no_batch;
+	if (deferred_init(&pool->deferred, &pool_deferred_ops, pool, config->capacity,
+			  config->delay_ms))
+		goto no_deferred;
+	if (port_worker_init(&pool->worker, pool_work, pool))
+		goto no_worker;
+	return 0;
+
+no_worker:
+	deferred_destroy(&pool->deferred);
+no_deferred:
+	port_free(pool->batch, sizeof(*pool->batch));
+no_batch:
+	zspages_destroy(&pool->zspages, &pool->classes);
+no_zspages:
+	handles_destroy(&pool->handles);
+no_handles:
+	classes_destroy(&pool->classes);
+no_classes:
+	return -ENOMEM;
+}
+
+/**
+ * pool_create() - make a pool.
+ * @name: a name for statistics and messages; cut after POOL_NAME_MAX - 1 bytes
+ * @config: how it is made, checked by the caller
+ *
+ * Context: May sleep.
+ * Return: the pool, or NULL if there is no memory.
+ */
+struct zs_pool *pool_create(const char *name, const struct pool_config *config)
+{
+	struct zs_pool *pool = port_alloc(sizeof(*pool), GFP_KERNEL);
+
+	if (!pool)
+		return NULL;
+	for (size_t i = 0; i < POOL_NAME_MAX - 1 && name[i]; i++)
+		pool->name[i] = name[i];
+	pool->misuse_is_fatal = config->misuse_is_fatal;
+	if (pool_init(pool, config)) {
+		port_free(pool, sizeof(*pool));
+		return NULL;
+	}
+	return pool;
+}
+
+/**
+ * zs_destroy_pool() - free a pool and all that is in it.
+ * @pool: the pool, which nobody else uses any more
+ *
+ * Pending deferred frees are done first. Objects that are still there go with the pool.
+ *
+ * Context: May sleep.
+ */
+void zs_destroy_pool(struct zs_pool *pool)
+{
+	if (!pool_check(pool, "zs_destroy_pool() of no pool"))
+		return;
+	deferred_flush(&pool->deferred);
+	port_worker_stop(&pool->worker);
+	deferred_destroy(&pool->deferred);
+	port_free(pool->batch, sizeof(*pool->batch));
+	zspages_destroy(&pool->zspages, &pool->classes);
+	handles_destroy(&pool->handles);
+	classes_destroy(&pool->classes);
+	port_free(pool, sizeof(*pool));
+}

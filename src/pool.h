@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A pool: its size classes, zspages, handles and deferred queue, and what the core's files and the
+ * hosts need of each other.
+ */
+#ifndef ZS_POOL_H
+#define ZS_POOL_H
+
+#include "class.h"
+#include "deferred.h"
+#include "handle.h"
+#include "zspage.h"
+
+#define POOL_NAME_MAX 64 /* longer names are cut */
+#define POOL_DEFERRED_BUDGET (128UL << 20)
+#define POOL_DEFERRED_DELAY_MS 10
+
+struct pool_config {
+	u64 capacity; /* handles that the deferred queue takes */
+	unsigned int delay_ms;
+	unsigned int max_chain;
+	bool misuse_is_fatal;
+};
+
+/* Where an object lies. */
+struct location {
+	u32 zspage;
+	u32 index; /* of its handle */
+	u8 slot;
+};
+
+/* What a batch of frees needs: too large for a kernel's stack. */
+struct free_batch {
+	u32 count;
+	u32 classes;
+	struct location object[DEFERRED_BATCH];
+	u16 next[DEFERRED_BATCH]; /* object of the same class, plus 1; 0 ends */
+	u16 touched[DEFERRED_BATCH]; /* the classes that have objects */
+	u16 first[ZS_SIZE_STEPS + 1]; /* by class: its first object plus 1; else 0 */
+	u32 emptied[DEFERRED_BATCH]; /* zspages */
+};
+
+struct zs_pool {
+	char name[POOL_NAME_MAX];
+	bool misuse_is_fatal;
+	struct classes classes;
+	struct handles handles;
+	struct zspages zspages;
+	struct deferred deferred;
+	struct free_batch *batch; /* the drain's; protected by its mutex */
+	struct port_worker worker;
+	atomic_t starved; /* a class that GFP_NOWAIT found empty, by index plus 1; 0: none */
+	atomic64_t pages;
+	atomic64_t pages_compacted;
+	atomic64_t misuses;
+};
+
+struct zs_pool *pool_create(const char *name, const struct pool_config *config);
+void pool_misuse(struct zs_pool *pool, const char *what, unsigned long handle);
+bool pool_check(struct zs_pool *pool, const char *what);
+void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsigned long *handles,
+		     unsigned int count);
+void pool_trim(struct zs_pool *pool, bool all);
+void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspage);
+void pool_bad_handle(struct zs_pool *pool, unsigned long handle);
+struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len, size_t *offset);
+struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t *offset);
+u64 pool_reclaimable(const struct zs_pool *pool);
+
+void pool_show_classes(const struct zs_pool *pool, struct port_out *out);
+void pool_show_deferred(const struct zs_pool *pool, struct port_out *out);
+
+static inline u64 pool_capacity(size_t budget)
+{
+	return (budget >> PORT_PAGE_SHIFT) ? budget >> PORT_PAGE_SHIFT : 1;
+}
+
+#endif /* ZS_POOL_H */

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The life of a zspage: see zspage.h. It is created empty, takes and loses objects under its class
+ * lock, moving from list to list as it fills and empties, and is released when the last one is gone.
+ */
+#include "zspage.h"
+
+_Static_assert(offsetof(struct zspage, chain) + sizeof(struct port_chain) <= ZSPAGE_LINE,
+	       "what a free needs is one cache line");
+_Static_assert(ZSPAGE_LINE >= sizeof(struct zspage_chunk), "a chunk's head is one line");
+
+#define CHUNK_LINES ((u32)(PORT_CHUNK_SIZE / ZSPAGE_LINE))
+
+int zspages_init(struct zspages *zspages)
+{
+	if (table_init(&zspages->lines, ZSPAGE_LINE))
+		return -ENOMEM;
+	if (port_store_init(&zspages->store)) {
+		table_destroy(&zspages->lines);
+		return -ENOMEM;
+	}
+	port_lock_init(&zspages->lock, PORT_RANK_TABLE);
+	return 0;
+}
+
+/* Frees the memory of every zspage that is left. */
+void zspages_destroy(struct zspages *zspages, const struct classes *classes)
+{
+	for (u32 number = 0; (number = zspage_next(zspages, number));) {
+		struct zspage *zspage = zspage_at(zspages, number);
+
+		port_chain_free(&zspages->store, &zspage->chain,
+				zspage_class(zspage, classes)->geometry.pages);
+	}
+	port_lock_destroy(&zspages->lock);
+	port_store_destroy(&zspages->store);
+	table_destroy(&zspages->lines);
+}
+
+/* Under the lock: a dead descriptor, or one that was never used; 0 if the table must grow. */
+static u32 descriptor_find(struct zspages *zspages, u32 lines)
+{
+	u32 number = zspages->free[lines];
+
+	if (number) {
+		zspages->free[lines] = zspage_at(zspages, number)->next;
+		return number;
+	}
+	number = zspages->fresh[lines];
+	if (!number)
+		return 0;
+	zspages->fresh[lines] = number + lines;
+	if (number % CHUNK_LINES + 2 * lines > CHUNK_LINES)
+		zspages->fresh[lines] = 0;
+	return number;
+}
+
+static int descriptors_grow(struct zspages *zspages, u32 lines, gfp_t flags)
+{
+	struct zspage_chunk *head;
+	u32 chunk, first;
+
+	if (table_grow(&zspages->lines, flags, &chunk))
+		return -ENOMEM;
+	head = table_chunk(&zspages->lines, chunk);
+	first = chunk * CHUNK_LINES + 1;
+	port_lock(&zspages->lock);
+	WRITE_ONCE(head->lines, lines);
+	if (zspages->fresh[lines]) { /* another thread grew it for this length too */
+		for (u32 line = 0; line + lines < CHUNK_LINES; line += lines) {
+			zspage_at(zspages, first + line)->next = zspages->free[lines];
+			zspages->free[lines] = first + line;
+		}
+	} else {
+		zspages->fresh[lines] = first;
+	}
+	port_unlock(&zspages->lock);
+	return 0;
+}
+
+static u32 descriptor_alloc(struct zspages *zspages, u32 lines, gfp_t flags)
+{
+	for (;;) {
+		u32 number;
+
+		port_lock(&zspages->lock);
+		number = descriptor_find(zspages, lines);
+		port_unlock(&zspages->lock);
+		if (number)
+			return number;
+		if (descriptors_grow(zspages, lines, flags))
+			return 0;
+	}
+}
+
+static void descriptor_free(struct zspages *zspages, u32 lines, u32 number)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+
+	WRITE_ONCE(zspage->class, 0);
+	port_lock(&zspages->lock);
+	zspage->next = zspages->free[lines];
+	zspages->free[lines] = number;
+	port_unlock(&zspages->lock);
+}
+
+/**
+ * zspage_create() - make an empty zspage.
+ * @zspages: the pool's zspages
+ * @class: what it is cut for
+ * @flags: how far to go for memory
+ * @nid: preferred NUMA node, or NUMA_NO_NODE
+ *
+ * The pins are left as they are: a late reader may be about to take its own back.
+ *
+ * Context: Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
+ * Return: its number, in no list yet, or 0 if there is no memory.
+ */
+u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t flags, int nid)
+{
+	u32 lines = zspage_lines(class->geometry);
+	u32 number = descriptor_alloc(zspages, lines, flags);
+	struct zspage *zspage;
+
+	if (!number)
+		return 0;
+	zspage = zspage_at(zspages, number);
+	if (!port_chain_alloc(&zspages->store, &zspage->chain, class->geometry.pages, flags, nid)) {
+		descriptor_free(zspages, lines, number);
+		return 0;
+	}
+	memset(zspage->used, 0, sizeof(zspage->used));
+	WRITE_ONCE(zspage->inuse, 0);
+	/* Pairs with the acquire in the kernel's migration: the count is that of this life. */
+	smp_store_release(&zspage->class, (u16)(class->index + 1));
+	return number;
+}
+
+/**
+ * zspage_release() - give an empty zspage's memory back to the page store.
+ * @zspages: the pool's zspages
+ * @class: its class
+ * @number: the zspage, in no list
+ *
+ * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
+ * Return: the milliseconds within which the page store wants to be trimmed, or -1.
+ */
+int zspage_release(struct zspages *zspages, const struct size_class *class, u32 number)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+	int trim = port_chain_free(&zspages->store, &zspage->chain, class->geometry.pages);
+
+	descriptor_free(zspages, zspage_lines(class->geometry), number);
+	return trim;
+}
+
+/**
+ * zspage_next() - walk all zspages of a pool, whatever list they are in.
+ * @zspages: the pool's zspages
+ * @number: the last one, or 0 to begin
+ *
+ * Takes no lock: one that is born or dies meanwhile may or may not be seen.
+ *
+ * Context: Any.
+ * Return: the number of the next zspage, or 0 at the end.
+ */
+u32 zspage_next(const struct zspages *zspages, u32 number)
+{
+	u32 chunks = (u32)(table_size(&zspages->lines, ZSPAGE_LINE) / CHUNK_LINES);
+
+	for (u32 chunk = number / CHUNK_LINES; chunk < chunks; chunk++) {
+		const struct zspage_chunk *head = table_chunk(&zspages->lines, chunk);
+		u32 lines = READ_ONCE(head->lines);
+		u32 line = chunk == number / CHUNK_LINES && number ? number % CHUNK_LINES + lines :
+								     1;
+
+		if (!lines)
+			continue;
+		for (; line + lines <= CHUNK_LINES; line += lines) {
+			u32 next = chunk * CHUNK_LINES + line;
+
+			if (READ_ONCE(zspage_at(zspages, next)->class))
+				return next;
+		}
+	}
+	return 0;
+}
+
+/* Put a zspage at the head of the list of its fullness group. Under the class lock. */
+void zspage_list(struct zspages *zspages, struct size_class *class, u32 number)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+	u32 *head = &class->partial[zspage_group(class, zspage->inuse)];
+
+	zspage->prev = 0;
+	zspage->next = *head;
+	if (*head)
+		zspage_at(zspages, *head)->prev = number;
+	*head = number;
+}
+
+/* Take a zspage out of its list. Under the class lock, before its inuse changes. */
+void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+
+	if (zspage->prev)
+		zspage_at(zspages, zspage->prev)->next = zspage->next;
+	else
+		class->partial[zspage_group(class, zspage->inuse)] = zspage->next;
+	if (zspage->next)
+		zspage_at(zspages, zspage->next)->prev = zspage->prev;
+}
+
+/* Change how many slots are used, and the list with it. A full zspage is in none. */
+static void zspage_count(struct zspages *zspages, struct size_class *class, u32 number, u32 inuse)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+	bool was_listed = !zspage_is_full(zspage, class);
+	bool is_listed = inuse != class->geometry.slots;
+
+	if (was_listed && is_listed &&
+	    zspage_group(class, zspage->inuse) == zspage_group(class, inuse)) {
+		WRITE_ONCE(zspage->inuse, (u16)inuse);
+		return;
+	}
+	if (was_listed)
+		zspage_unlist(zspages, class, number);
+	WRITE_ONCE(zspage->inuse, (u16)inuse);
+	if (is_listed)
+		zspage_list(zspages, class, number);
+}
+
+/**
+ * zspage_take() - use the lowest free slot of a zspage.
+ * @zspages: the pool's zspages
+ * @class: its class
+ * @number: the zspage, not full
+ * @handle: the index of the object's handle, for the reverse map
+ *
+ * Context: Under the class lock.
+ * Return: the slot.
+ */
+u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u32 handle)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+	u32 word = 0, slot;
+
+	while (zspage->used[word] == ~0ULL)
+		word++;
+	slot = word * 64 + __ffs64(~zspage->used[word]);
+	zspage->used[word] |= 1ULL << slot % 64;
+	zspage_handles(zspage, class)[slot] = handle;
+	zspage_count(zspages, class, number, zspage->inuse + 1U);
+	return (u8)slot;
+}
+
+/**
+ * zspage_put() - free a slot.
+ * @zspages: the pool's zspages
+ * @class: its class
+ * @number: the zspage
+ * @slot: one that is used
+ *
+ * Context: Under the class lock.
+ * Return: true if that was the last: the zspage is in no list then, and the caller's to release.
+ */
+bool zspage_put(struct zspages *zspages, struct size_class *class, u32 number, u8 slot)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+
+	zspage->used[slot / 64] &= ~(1ULL << slot % 64);
+	if (zspage->inuse > 1) {
+		zspage_count(zspages, class, number, zspage->inuse - 1U);
+		return false;
+	}
+	if (!zspage_is_full(zspage, class))
+		zspage_unlist(zspages, class, number);
+	WRITE_ONCE(zspage->inuse, 0);
+	return true;
+}
