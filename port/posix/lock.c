@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The locks of a process, when they are not free. What they protect is held for less than a system
+ * call takes, so a waiter spins for a while before it marks the lock as wanted and sleeps; the
+ * holder of a wanted lock wakes one sleeper, which takes the lock as wanted, for there may be more.
+ */
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "port.h"
+
+#define LOCK_SPINS 200
+
+void port_lock_init(struct port_lock *lock, enum port_rank rank)
+{
+	atomic_set(&lock->state, PORT_LOCK_FREE);
+#ifdef ZS_DEBUG
+	lock->rank = (int)rank;
+#else
+	(void)rank;
+#endif
+}
+
+void port_lock_destroy(struct port_lock *lock)
+{
+	(void)lock;
+}
+
+int port_mutex_init(struct port_mutex *mutex, enum port_rank rank)
+{
+	port_lock_init(&mutex->lock, rank);
+	return 0;
+}
+
+void port_mutex_destroy(struct port_mutex *mutex)
+{
+	port_lock_destroy(&mutex->lock);
+}
+
+/* Between two looks at the lock: let its cache line and this core's other thread be. */
+static void pause_briefly(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+void port_lock_wait(struct port_lock *lock)
+{
+	for (unsigned int i = 0; i < LOCK_SPINS; i++) {
+		if (atomic_read(&lock->state) == PORT_LOCK_FREE && port_lock_try(lock))
+			return;
+		pause_briefly();
+	}
+	while (atomic_xchg_acquire(&lock->state, PORT_LOCK_WANTED) != PORT_LOCK_FREE)
+		syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, PORT_LOCK_WANTED, NULL);
+}
+
+void port_lock_wake(struct port_lock *lock)
+{
+	syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1);
+}
+
+#ifdef ZS_DEBUG
+/* The ranks of the locks that this thread holds, a bit each: no two locks of one rank at a time. */
+static _Thread_local unsigned int debug_held;
+
+void port_debug_take(int rank)
+{
+	if (debug_held >> rank) {
+		fprintf(stderr, "zsmalloc: lock of rank %d taken while ranks %#x are held\n", rank,
+			debug_held);
+		abort();
+	}
+	debug_held |= 1U << rank;
+}
+
+void port_debug_drop(int rank)
+{
+	debug_held &= ~(1U << rank);
+}
+#endif

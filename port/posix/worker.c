@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The worker of a process: a thread that sleeps until it is due.
+ *
+ * A kick lowers the due time and posts a semaphore, which never blocks. The thread runs the function
+ * when the time has come; a kick that arrives while it runs sets the next time.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "port.h"
+
+#define WORKER_STACK (256 << 10)
+#define WORKER_IDLE (~0ULL)
+#define WORKER_STOP 0ULL
+
+static void wait_until(sem_t *wake, u64 due)
+{
+	struct timespec time = {
+		.tv_sec = (time_t)(due / 1000000000ULL),
+		.tv_nsec = (long)(due % 1000000000ULL),
+	};
+
+	if (due == WORKER_IDLE)
+		sem_wait(wake);
+	else
+		sem_clockwait(wake, CLOCK_MONOTONIC, &time);
+}
+
+static void *worker_thread(void *arg)
+{
+	struct port_worker *worker = arg;
+
+	for (;;) {
+		u64 due = atomic64_read_acquire(&worker->due);
+
+		if (due == WORKER_STOP)
+			return NULL;
+		if (due > port_now()) /* IDLE is later than anything */
+			wait_until(&worker->wake, due);
+		else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due)
+			worker->run(worker->arg);
+	}
+}
+
+int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *arg)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	int error;
+
+	worker->run = run;
+	worker->arg = arg;
+	atomic64_set(&worker->due, WORKER_IDLE);
+	if (sem_init(&worker->wake, 0, 0))
+		return -ENOMEM;
+	if (pthread_attr_init(&attr)) {
+		sem_destroy(&worker->wake);
+		return -ENOMEM;
+	}
+	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	/* Signals are for the program's own threads. */
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV); /* but a fault is whoever's it is */
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGILL);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = pthread_create(&worker->thread, &attr, worker_thread, worker);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (error) {
+		sem_destroy(&worker->wake);
+		return -ENOMEM;
+	}
+	pthread_setname_np(worker->thread, "zsmalloc");
+	return 0;
+}
+
+void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
+{
+	u64 due = port_now() + delay_ms * 1000000ULL;
+	u64 old = atomic64_read(&worker->due);
+
+	while (due < old) {
+		u64 seen = atomic64_cmpxchg(&worker->due, old, due);
+
+		if (seen == old) {
+			sem_post(&worker->wake);
+			return;
+		}
+		old = seen;
+	}
+}
+
+void port_worker_stop(struct port_worker *worker)
+{
+	atomic64_set_release(&worker->due, WORKER_STOP);
+	sem_post(&worker->wake);
+	pthread_join(worker->thread, NULL);
+	sem_destroy(&worker->wake);
+}
