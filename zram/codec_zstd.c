@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * zstd.
+ *
+ * Its compressor allocates the tables that it works in when it first compresses, by level and size
+ * of the input. As all pages have one size, to compress one page in create() is to allocate all.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "codec.h"
+
+struct zstd_context {
+	int level;
+	ZSTD_CCtx *compressor;
+	ZSTD_DCtx *decompressor;
+};
+
+static ssize_t zstd_compress(void *arg, const void *page, size_t page_size, void *dst,
+			     size_t capacity)
+{
+	struct zstd_context *context = arg;
+	size_t len = ZSTD_compressCCtx(context->compressor, dst, capacity, page, page_size,
+				       context->level);
+
+	switch (ZSTD_getErrorCode(len)) {
+	case ZSTD_error_no_error:
+		return (ssize_t)len;
+	case ZSTD_error_dstSize_tooSmall:
+		return 0;
+	case ZSTD_error_memory_allocation:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+static int zstd_decompress(void *arg, const void *src, size_t size, void *page, size_t page_size)
+{
+	struct zstd_context *context = arg;
+
+	return ZSTD_decompressDCtx(context->decompressor, page, page_size, src, size) == page_size ?
+		       0 :
+		       -EIO;
+}
+
+/* Compress an empty page, for the memory that it makes zstd allocate. */
+static int compress_once(struct zstd_context *context, size_t page_size)
+{
+	char *page = calloc(1 + CODEC_BUFFER_PAGES, page_size);
+	ssize_t len;
+
+	if (!page)
+		return -ENOMEM;
+	len = zstd_compress(context, page, page_size, page + page_size,
+			    CODEC_BUFFER_PAGES * page_size);
+	free(page);
+	return len > 0 ? 0 : -ENOMEM;
+}
+
+static void zstd_destroy(void *arg)
+{
+	struct zstd_context *context = arg;
+
+	if (!context)
+		return;
+	ZSTD_freeDCtx(context->decompressor);
+	ZSTD_freeCCtx(context->compressor);
+	free(context);
+}
+
+static void *zstd_create(int level, size_t page_size)
+{
+	struct zstd_context *context = calloc(1, sizeof(*context));
+
+	if (!context)
+		return NULL;
+	context->level = level;
+	context->compressor = ZSTD_createCCtx();
+	context->decompressor = ZSTD_createDCtx();
+	if (!context->compressor || !context->decompressor ||
+	    compress_once(context, page_size) != 0) {
+		zstd_destroy(context);
+		return NULL;
+	}
+	return context;
+}
+
+const struct codec codec_zstd = {
+	.name = "zstd",
+	.min_level = -(1 << 17), /* ZSTD_minCLevel() */
+	.max_level = 22, /* ZSTD_maxCLevel() */
+	.default_level = ZSTD_CLEVEL_DEFAULT,
+	.create = zstd_create,
+	.destroy = zstd_destroy,
+	.compress = zstd_compress,
+	.decompress = zstd_decompress,
+};

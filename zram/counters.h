@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Counters that threads do not share: a store's counts, cut into stripes and summed by the reader.
+ *
+ * A process that exits counts once for each of its pages, so counting must cost no locked
+ * instruction and move no cache line. Each thread therefore owns a stripe, the same one of every
+ * store, that it alone writes. Threads beyond the stripes share the first one, with atomic adds.
+ *
+ * A stripe alone means nothing: one thread may count a page in, another count it out. The sum is
+ * exact when nobody counts; a sum taken meanwhile may lag.
+ */
+#ifndef ZRAM_COUNTERS_H
+#define ZRAM_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define COUNTERS_STRIPES 64
+#define COUNTERS_SHARED 0 /* the stripe that nobody owns */
+
+enum counter {
+	PAGES_STORED,
+	COMPR_DATA_SIZE,
+	SAME_PAGES,
+	HUGE_PAGES,
+	HUGE_PAGES_SINCE,
+	NR_COUNTERS,
+};
+
+struct stripe {
+	_Alignas(64) _Atomic uint64_t value[NR_COUNTERS];
+};
+
+struct counters {
+	struct stripe stripes[COUNTERS_STRIPES];
+};
+
+/* The calling thread's stripe; -1 as long as it has not counted. */
+extern _Thread_local int counters_stripe __attribute__((tls_model("initial-exec")));
+
+int counters_claim_stripe(void);
+uint64_t counters_sum(const struct counters *counters, enum counter counter);
+
+/* Add @n, which may be negative modulo 2^64. */
+static inline void counters_add(struct counters *counters, enum counter counter, uint64_t n)
+{
+	int stripe = counters_stripe;
+	_Atomic uint64_t *value;
+
+	if (__builtin_expect(stripe < 0, 0))
+		stripe = counters_claim_stripe();
+	value = &counters->stripes[stripe].value[counter];
+	if (__builtin_expect(stripe == COUNTERS_SHARED, 0))
+		atomic_fetch_add_explicit(value, n, memory_order_relaxed);
+	else
+		atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + n,
+				      memory_order_relaxed);
+}
+
+#endif /* ZRAM_COUNTERS_H */

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The compressed page store: what zram does with zsmalloc.
+ *
+ * A store is a table of slots, one for each page, and a zsmalloc pool with the objects that the
+ * slots name. A page goes in by being compressed into an object of its own and swapping that into
+ * the slot; whatever can fail is done before the swap.
+ *
+ * Concurrency
+ *
+ * - What a slot says is guarded by the slot's lock (slot.h), and to hold the lock is to keep the
+ *   slot's object alive: an object is freed only by who took it out of the slot, after unlocking.
+ * - A stream's mutex (stream.h) comes before a slot's lock: a reader or writer takes its stream
+ *   first. Of the pool, only zs_obj_read_begin() and zs_obj_read_end(), which take no lock unless
+ *   compaction is at work on that zspage, are called under a slot's lock. No two streams and no two
+ *   slots are ever held at once.
+ * - The counts are per thread (counters.h); max_used_pages, which only writers touch, is an atomic
+ *   in a cache line of its own. So zram_slot_free_notify(), which a process's exit calls for each of
+ *   its pages, writes nothing that another thread writes, except in the pool.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "zram_store.h"
+#include "zsmalloc.h"
+
+/* Handles that zram_discard() takes out of slots before it frees them together. */
+#define DISCARD_BATCH 128
+
+static bool index_is_valid(const struct zram *zram, uint64_t index)
+{
+	return zram && index < zram->nr_slots;
+}
+
+/*
+ * Creation.
+ */
+
+#define OPTIONS_MOST 4096 /* bytes; more is a size that nobody has set */
+
+/* Options of the size that the caller knows, as this library knows them. */
+static bool read_options(const struct zram_options *options, struct zram_options *own)
+{
+	const unsigned char *bytes = (const unsigned char *)options;
+
+	memset(own, 0, sizeof(*own));
+	if (!options || options->size < sizeof(options->size) || options->size > OPTIONS_MOST)
+		return false;
+	/* Set by a program of a later version, for something that this one cannot do. */
+	for (size_t i = sizeof(*own); i < options->size; i++) {
+		if (bytes[i] != 0)
+			return false;
+	}
+	memcpy(own, options, options->size < sizeof(*own) ? options->size : sizeof(*own));
+	return own->disksize != 0 && own->free_policy <= ZRAM_FREE_NOW;
+}
+
+/* Whole pages for so many bytes. */
+static uint64_t pages_for(const struct zram *zram, uint64_t bytes)
+{
+	return bytes / zram->page_size + (bytes % zram->page_size != 0);
+}
+
+/* Empty slots; memory comes as they are written. */
+static struct slot *create_slots(uint64_t count)
+{
+	void *slots;
+
+	if (count > SIZE_MAX / sizeof(struct slot))
+		return NULL;
+	slots = mmap(NULL, count * sizeof(struct slot), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return slots == MAP_FAILED ? NULL : slots;
+}
+
+static struct zs_pool *create_pool(const struct zram_options *options)
+{
+	static _Atomic unsigned int stores;
+	const struct zs_pool_options pool_options = {
+		.size = sizeof(pool_options),
+		.deferred_budget = options->deferred_budget,
+		.deferred_delay_ms = options->deferred_delay_ms,
+	};
+	char name[16];
+
+	snprintf(name, sizeof(name), "zram%u", atomic_fetch_add(&stores, 1));
+	return zs_create_pool_with(name, &pool_options);
+}
+
+/* Fill in a zeroed store. Returns 0 or a negative errno, with nothing left behind. */
+static int init_store(struct zram *zram, const struct zram_options *options,
+		      const struct codec *codec, int level)
+{
+	int err;
+
+	zram->page_size = (size_t)sysconf(_SC_PAGESIZE);
+	zram->nr_slots = pages_for(zram, options->disksize);
+	zram->limit_pages = pages_for(zram, options->mem_limit);
+	zram->free_policy = options->free_policy;
+
+	err = streams_create(&zram->streams, codec, level, zram->page_size);
+	if (err)
+		return err;
+	zram->slots = create_slots(zram->nr_slots);
+	if (!zram->slots) {
+		err = -ENOMEM;
+		goto destroy_streams;
+	}
+	zram->pool = create_pool(options);
+	if (!zram->pool) {
+		err = -errno;
+		goto unmap_slots;
+	}
+	zram->max_compressed = zs_huge_class_size(zram->pool) - 1;
+	return 0;
+
+unmap_slots:
+	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
+destroy_streams:
+	streams_destroy(&zram->streams);
+	return err;
+}
+
+/**
+ * zram_create() - make a store, all of its pages empty.
+ * @options: how; see struct zram_options
+ *
+ * The store's table takes 16 bytes of memory for a page, from when the page, or one of its 255
+ * neighbours, is first written. The contexts that the algorithm works in are allocated now, one for
+ * each CPU.
+ *
+ * Context: Any thread. May sleep.
+ * Return: the store; or NULL and errno: EINVAL if @options is NULL or holds a value that is not
+ * possible (no disksize, an algorithm that this library was not built with, a level that the
+ * algorithm does not have, a free policy that does not exist, a field that this version does not
+ * know), ENOMEM if there is no memory.
+ */
+struct zram *zram_create(const struct zram_options *options)
+{
+	struct zram_options own;
+	const struct codec *codec;
+	struct zram *zram;
+	int level;
+	int err;
+
+	if (!read_options(options, &own) || !(codec = codec_find(own.algorithm))) {
+		errno = EINVAL;
+		return NULL;
+	}
+	level = own.level ? own.level : codec->default_level;
+	if (level < codec->min_level || level > codec->max_level) {
+		errno = EINVAL;
+		return NULL;
+	}
+
+	zram = aligned_alloc(_Alignof(struct zram), sizeof(*zram));
+	if (!zram) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	memset(zram, 0, sizeof(*zram));
+	err = init_store(zram, &own, codec, level);
+	if (err) {
+		free(zram);
+		errno = -err;
+		return NULL;
+	}
+	return zram;
+}
+
+/**
+ * zram_destroy() - end a store, its pages and its pool.
+ * @zram: the store; NULL is ignored
+ *
+ * Context: May sleep. Nobody may use the store any more, nor its pool.
+ */
+void zram_destroy(struct zram *zram)
+{
+	if (!zram)
+		return;
+	zs_destroy_pool(zram->pool);
+	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
+	streams_destroy(&zram->streams);
+	free(zram);
+}
+
+/*
+ * Counting.
+ */
+
+/*
+ * Count a page in (@sign 1) or out (@sign -1). Inlined, as is take_entry(): they are the exit path,
+ * and an entry handed over in memory would take a quarter of its time.
+ */
+static __always_inline void count_entry(struct zram *zram, const struct entry *entry, int sign)
+{
+	size_t size = entry_size(entry);
+
+	counters_add(&zram->counters, PAGES_STORED, (uint64_t)sign);
+	if (entry->state & SLOT_SAME) {
+		counters_add(&zram->counters, SAME_PAGES, (uint64_t)sign);
+		return;
+	}
+	counters_add(&zram->counters, COMPR_DATA_SIZE, (uint64_t)sign * size);
+	if (size == zram->page_size)
+		counters_add(&zram->counters, HUGE_PAGES, (uint64_t)sign);
+}
+
+static void update_used_max(struct zram *zram, uint64_t used)
+{
+	uint64_t max = atomic_load_explicit(&zram->max_used_pages, memory_order_relaxed);
+
+	while (used > max &&
+	       !atomic_compare_exchange_weak_explicit(&zram->max_used_pages, &max, used,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+/*
+ * Pages and what is kept of them.
+ */
+
+/* Whether the page repeats one word, which goes to @word. */
+static bool page_is_same_filled(const void *page, size_t page_size, unsigned long *word)
+{
+	memcpy(word, page, sizeof(*word));
+	/* Each word equals the next one. */
+	return memcmp(page, (const char *)page + sizeof(*word), page_size - sizeof(*word)) == 0;
+}
+
+static void fill_page(char *page, size_t page_size, unsigned long word)
+{
+	for (size_t i = 0; i < page_size; i += sizeof(word))
+		memcpy(page + i, &word, sizeof(word));
+}
+
+static bool over_limit(struct zram *zram)
+{
+	uint64_t used = zs_get_total_pages(zram->pool);
+
+	update_used_max(zram, used);
+	return zram->limit_pages && used > zram->limit_pages;
+}
+
+/*
+ * Memory for an object, within the limit. The limit is checked with the new object in place, so
+ * that writers who allocate at the same time cannot exceed it together. Objects that wait in the
+ * deferred queue are no reason to fail a write.
+ */
+static unsigned long allocate(struct zram *zram, size_t size)
+{
+	unsigned long handle = zs_malloc(zram->pool, size, GFP_KERNEL, NUMA_NO_NODE);
+
+	if (zs_is_err(handle) || !over_limit(zram))
+		return handle;
+	zs_free_deferred_flush(zram->pool);
+	if (!over_limit(zram))
+		return handle;
+	zs_free(zram->pool, handle);
+	return (unsigned long)-ENOMEM;
+}
+
+/* Make an object of the page. Returns 0 or a negative errno; @entry is to go into the slot. */
+static int store_object(struct zram *zram, const void *page, struct entry *entry)
+{
+	struct stream *stream = stream_get(&zram->streams);
+	unsigned long handle;
+	ssize_t size;
+	int err = 0;
+
+	size = zram->streams.codec->compress(stream->context, page, zram->page_size, stream->buffer,
+					     zram->max_compressed);
+	if (size < 0) {
+		err = (int)size;
+		goto put_stream;
+	}
+	if (size == 0) {
+		/* Copied, so that what is checked is what is stored, whoever writes to the page. */
+		size = (ssize_t)zram->page_size;
+		memcpy(stream->buffer, page, zram->page_size);
+	}
+
+	handle = allocate(zram, (size_t)size);
+	if (zs_is_err(handle)) {
+		err = zs_err(handle);
+		goto put_stream;
+	}
+	zs_obj_write(zram->pool, handle, stream->buffer, (size_t)size);
+	*entry = (struct entry){
+		.word = handle,
+		.check = entry_checksum(stream->buffer, (size_t)size),
+		.state = (uint32_t)size << SLOT_SIZE_SHIFT,
+	};
+
+put_stream:
+	stream_put(stream);
+	return err;
+}
+
+/* Make a page of an object whose slot is locked. */
+static int load_object(struct zram *zram, struct stream *stream, const struct entry *entry,
+		       void *page)
+{
+	size_t size = entry_size(entry);
+	int err = 0;
+	void *object;
+
+	if (size == 0 || size > zram->page_size)
+		return -EIO;
+	object = zs_obj_read_begin(zram->pool, entry->word, size, stream->buffer);
+	if (!object)
+		return -EIO;
+	if (entry_checksum(object, size) != entry->check)
+		err = -EIO;
+	else if (size == zram->page_size)
+		memcpy(page, object, size);
+	else
+		err = zram->streams.codec->decompress(stream->context, object, size, page,
+						      zram->page_size);
+	zs_obj_read_end(zram->pool, entry->word, size, object);
+	return err;
+}
+
+/*
+ * The calls.
+ */
+
+/**
+ * zram_write_page() - store a page.
+ * @zram: the store
+ * @index: the page's index, from 0
+ * @page: its bytes, a whole page of them; of any alignment
+ *
+ * All or nothing: a call that fails leaves the old page as it was, and what was counted.
+ *
+ * The object that is replaced is freed at once, whatever the free policy: to overwrite is the
+ * caller's own time, and its memory may be what the next write needs.
+ *
+ * Context: Any thread. May sleep.
+ * Return: 0; -EINVAL if @zram or @page is NULL or @index out of range; -ENOMEM if there is no
+ * memory, or none within the store's limit.
+ */
+int zram_write_page(struct zram *zram, uint64_t index, const void *page)
+{
+	struct entry entry = { .state = SLOT_SAME };
+	struct entry old;
+
+	if (!index_is_valid(zram, index) || !page)
+		return -EINVAL;
+
+	if (!page_is_same_filled(page, zram->page_size, &entry.word)) {
+		int err = store_object(zram, page, &entry);
+
+		if (err)
+			return err;
+	}
+	count_entry(zram, &entry, 1);
+	if (entry_size(&entry) == zram->page_size)
+		counters_add(&zram->counters, HUGE_PAGES_SINCE, 1);
+
+	old = slot_replace(&zram->slots[index], &entry);
+	if (old.state)
+		count_entry(zram, &old, -1);
+	if (entry_size(&old))
+		zs_free(zram->pool, old.word);
+	return 0;
+}
+
+/**
+ * zram_read_page() - read a page.
+ * @zram: the store
+ * @index: the page's index, from 0
+ * @page: where it goes, a whole page; of any alignment
+ *
+ * An empty page reads as zeros. If the call fails with -EIO, @page holds anything.
+ *
+ * Context: Any thread. May sleep.
+ * Return: 0; -EINVAL if @zram or @page is NULL or @index out of range; -EIO if what is stored was
+ * damaged.
+ */
+int zram_read_page(struct zram *zram, uint64_t index, void *page)
+{
+	struct stream *stream;
+	struct entry entry;
+	struct slot *slot;
+	int err = 0;
+
+	if (!index_is_valid(zram, index) || !page)
+		return -EINVAL;
+
+	slot = &zram->slots[index];
+	if (slot_is_empty(slot)) {
+		memset(page, 0, zram->page_size);
+		return 0;
+	}
+	stream = stream_get(&zram->streams);
+	slot_lock(slot);
+	entry = slot_get(slot);
+	/* An empty slot is one of zeros. */
+	if (!entry.state || entry.state & SLOT_SAME)
+		fill_page(page, zram->page_size, entry.word);
+	else
+		err = load_object(zram, stream, &entry, page);
+	slot_unlock(slot, &entry);
+	stream_put(stream);
+	return err;
+}
+
+/* Empty a slot. Returns what was there, counted out. */
+static __always_inline struct entry take_entry(struct zram *zram, uint64_t index)
+{
+	const struct entry empty = { 0 };
+	struct entry old = empty;
+
+	if (!slot_is_empty(&zram->slots[index]))
+		old = slot_replace(&zram->slots[index], &empty);
+	if (old.state)
+		count_entry(zram, &old, -1);
+	return old;
+}
+
+/**
+ * zram_slot_free_notify() - forget a page, as a process's exit does.
+ * @zram: the store
+ * @index: the page's index, from 0
+ *
+ * The page reads as zeros from now on. Its object is freed by the store's free policy: by default
+ * it is handed to zs_free_deferred(), and its memory is back at the latest when
+ * zs_free_deferred_flush() of the store's pool returns.
+ *
+ * Context: Any thread. Under %ZRAM_FREE_DEFERRED it neither allocates nor waits, except for another
+ * thread that reads or writes the same page at this moment.
+ * Return: 0, also for a page that was empty; -EINVAL if @zram is NULL or @index out of range.
+ */
+int zram_slot_free_notify(struct zram *zram, uint64_t index)
+{
+	struct entry old;
+
+	if (!index_is_valid(zram, index))
+		return -EINVAL;
+
+	old = take_entry(zram, index);
+	if (!entry_size(&old))
+		return 0;
+	if (zram->free_policy == ZRAM_FREE_NOW)
+		zs_free(zram->pool, old.word);
+	else
+		zs_free_deferred(zram->pool, old.word);
+	return 0;
+}
+
+/**
+ * zram_discard() - forget a range of pages.
+ * @zram: the store
+ * @index: the first page's index, from 0
+ * @count: how many pages; 0 does nothing
+ *
+ * The pages read as zeros from now on. As in the kernel's zram, a discard frees before it returns,
+ * whatever the free policy: its caller asks for the memory back. The range is not emptied at one
+ * instant: another thread may see some of its pages gone and others not.
+ *
+ * Context: Any thread. May sleep.
+ * Return: 0; -EINVAL if @zram is NULL or a part of the range does not exist, and nothing is
+ * forgotten then.
+ */
+int zram_discard(struct zram *zram, uint64_t index, uint64_t count)
+{
+	unsigned long handles[DISCARD_BATCH];
+	size_t nr_handles = 0;
+
+	if (!zram || index > zram->nr_slots || count > zram->nr_slots - index)
+		return -EINVAL;
+
+	for (uint64_t i = index; i < index + count; i++) {
+		struct entry old = take_entry(zram, i);
+
+		if (!entry_size(&old))
+			continue;
+		handles[nr_handles++] = old.word;
+		if (nr_handles == DISCARD_BATCH) {
+			zs_free_bulk(zram->pool, handles, nr_handles);
+			nr_handles = 0;
+		}
+	}
+	zs_free_bulk(zram->pool, handles, nr_handles);
+	return 0;
+}
+
+/**
+ * zram_get_mm_stat() - what the store holds, and what that takes.
+ * @zram: the store; of NULL, all is 0
+ * @stat: filled in; see struct zram_mm_stat
+ *
+ * The fields are exact when no other thread uses the store, and each for itself may lag otherwise.
+ * Objects that wait in the deferred queue count in mem_used_total only.
+ *
+ * Context: Any thread.
+ */
+void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat)
+{
+	struct zs_pool_stats pool_stats;
+	uint64_t used;
+
+	if (!stat)
+		return;
+	memset(stat, 0, sizeof(*stat));
+	if (!zram)
+		return;
+
+	used = zs_get_total_pages(zram->pool);
+	update_used_max(zram, used);
+	zs_pool_stats(zram->pool, &pool_stats);
+
+	stat->orig_data_size = counters_sum(&zram->counters, PAGES_STORED) * zram->page_size;
+	stat->compr_data_size = counters_sum(&zram->counters, COMPR_DATA_SIZE);
+	stat->mem_used_total = used * zram->page_size;
+	stat->mem_limit = zram->limit_pages * zram->page_size;
+	stat->mem_used_max = atomic_load(&zram->max_used_pages) * zram->page_size;
+	stat->same_pages = counters_sum(&zram->counters, SAME_PAGES);
+	stat->pages_compacted = pool_stats.pages_compacted;
+	stat->huge_pages = counters_sum(&zram->counters, HUGE_PAGES);
+	stat->huge_pages_since = counters_sum(&zram->counters, HUGE_PAGES_SINCE);
+}
+
+/**
+ * zram_get_pool() - the store's pool, for its statistics, zs_compact() and zs_free_deferred_flush().
+ * @zram: the store
+ *
+ * Context: Any thread. The pool lives as long as the store; its objects are the store's.
+ * Return: the pool, or NULL if @zram is NULL.
+ */
+struct zs_pool *zram_get_pool(struct zram *zram)
+{
+	return zram ? zram->pool : NULL;
+}
