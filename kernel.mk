@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+#
+# The kernel module: its build, its tests and its benchmark in real kernels.
+#
+#   make module            zsmalloc.ko in $(MODULE_BUILD), for the running kernel or KDIR=...
+#   make install-module    there, too, and loaded at boot in place of the kernel's own
+#   make check-kernel      the module under stock Debian kernels, in QEMU
+#   make check-kernel-debug  the module under a kernel with all its checkers, in User Mode Linux
+#   make bench-kernel      ours and the kernel's own, in User Mode Linux
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+MODULE_BUILD ?= build-module
+
+.PHONY: module install-module kernel-packages check-kernel check-kernel-debug bench-kernel
+
+# Kbuild writes next to what it compiles: it gets a tree of links.
+module:
+	rm -rf '$(MODULE_BUILD)'
+	mkdir -p '$(MODULE_BUILD)/port'
+	cp -rs '$(CURDIR)/src' '$(MODULE_BUILD)/'
+	cp -rs '$(CURDIR)/port/linux' '$(MODULE_BUILD)/port/'
+	$(MAKE) -C '$(KDIR)' M='$(abspath $(MODULE_BUILD))/port/linux' modules
+	ln -s port/linux/zsmalloc.ko '$(MODULE_BUILD)/zsmalloc.ko'
+
+install-module: module
+	$(MAKE) -C '$(KDIR)' M='$(abspath $(MODULE_BUILD))/port/linux' INSTALL_MOD_DIR=updates \
+		modules_install
+	$(if $(INSTALL_MOD_PATH),,depmod $$(modinfo -F vermagic '$(MODULE_BUILD)/zsmalloc.ko' | cut -d ' ' -f 1))
+
+kernel-packages:
+	@scripts/install-packages kernel
+
+check-kernel: kernel-packages
+	scripts/check-kernel
+
+check-kernel-debug: kernel-packages
+	scripts/check-kernel-debug
+
+bench-kernel: kernel-packages
+	scripts/bench-kernel

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * What the module exports: the kernel's own API of zsmalloc, as this kernel has it, and the deferred
+ * free. Whoever was built against the kernel's zsmalloc, zram.ko for one, takes this for it.
+ */
+#include <linux/atomic.h>
+#include <linux/export.h>
+#include <linux/zsmalloc.h>
+
+#include "host.h"
+#include "zsmalloc_deferred.h"
+
+/**
+ * zs_create_pool() - make a pool.
+ * @name: a name for debugfs and messages
+ *
+ * Context: May sleep.
+ * Return: the pool, or NULL if there is no memory.
+ */
+struct zs_pool *zs_create_pool(const char *name)
+{
+	return host_create_pool(name);
+}
+EXPORT_SYMBOL_GPL(zs_create_pool);
+
+/**
+ * zs_destroy_pool() - free a pool and all that is in it.
+ * @pool: the pool, which nobody else uses any more; pending deferred frees are done first
+ *
+ * Context: May sleep.
+ */
+void zs_destroy_pool(struct zs_pool *pool)
+{
+	host_destroy_pool(pool);
+}
+EXPORT_SYMBOL_GPL(zs_destroy_pool);
+
+/**
+ * zs_malloc() - make room for an object.
+ * @pool: the pool
+ * @size: of the object, bytes
+ * @gfp: how far to go for memory
+ * @nid: the NUMA node to prefer, where this kernel's zs_malloc() takes one
+ *
+ * Context: Sleeps if @gfp allows it.
+ * Return: a handle, or a negative errno cast to unsigned long: -EINVAL if @size is 0, -ENOSPC if it
+ * is above the page size, -ENOMEM if there is no memory.
+ */
+unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp COMPAT_MALLOC_NID)
+{
+	return core_malloc(pool, size, gfp, COMPAT_NID);
+}
+EXPORT_SYMBOL_GPL(zs_malloc);
+
+/**
+ * zs_free() - free an object, soon or at once.
+ * @pool: the pool
+ * @handle: what zs_malloc() returned; 0 and error values are ignored
+ *
+ * With the module parameter deferred, which is on by default, this is zs_free_deferred(): so that
+ * an unmodified zram's frees don't hold up an exiting process.
+ *
+ * Context: Any but an interrupt.
+ */
+void zs_free(struct zs_pool *pool, unsigned long handle)
+{
+	if (READ_ONCE(zs_deferred))
+		core_free_deferred(pool, handle);
+	else
+		core_free(pool, handle);
+}
+EXPORT_SYMBOL_GPL(zs_free);
+
+/**
+ * zs_free_deferred() - have an object freed soon, and return at once.
+ * @pool: the pool
+ * @handle: what zs_malloc() returned; 0 and error values are ignored
+ *
+ * The handle is dead when this returns; the object's memory is the pool's again at the latest when
+ * a later zs_free_deferred_flush() returns. If the queue can't take the handle at once, the object is
+ * freed at once.
+ *
+ * Context: Any but an interrupt, under any lock of the caller's. Never sleeps or allocates.
+ */
+void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
+{
+	core_free_deferred(pool, handle);
+}
+EXPORT_SYMBOL_GPL(zs_free_deferred);
+
+/**
+ * zs_free_deferred_flush() - wait until all deferred frees are done.
+ * @pool: the pool
+ *
+ * On return every handle that was queued before the call is free.
+ *
+ * Context: May sleep.
+ */
+void zs_free_deferred_flush(struct zs_pool *pool)
+{
+	core_free_deferred_flush(pool);
+}
+EXPORT_SYMBOL_GPL(zs_free_deferred_flush);
+
+/**
+ * zs_huge_class_size() - from which size on an object takes a whole page.
+ * @pool: the pool
+ *
+ * Context: Any.
+ * Return: the smallest such size, bytes.
+ */
+size_t zs_huge_class_size(struct zs_pool *pool)
+{
+	return core_huge_class_size(pool);
+}
+EXPORT_SYMBOL_GPL(zs_huge_class_size);
+
+/**
+ * zs_get_total_pages() - how many pages the pool's zspages have.
+ * @pool: the pool
+ *
+ * Context: Any.
+ * Return: the number.
+ */
+unsigned long zs_get_total_pages(struct zs_pool *pool)
+{
+	return core_get_total_pages(pool);
+}
+EXPORT_SYMBOL_GPL(zs_get_total_pages);
+
+/**
+ * zs_compact() - move objects together and give back the pages that this frees.
+ * @pool: the pool; its deferred frees are done first
+ *
+ * Context: May sleep.
+ * Return: the number of pages that moving objects freed.
+ */
+unsigned long zs_compact(struct zs_pool *pool)
+{
+	return core_compact(pool);
+}
+EXPORT_SYMBOL_GPL(zs_compact);
+
+/**
+ * zs_pool_stats() - what a pool has counted.
+ * @pool: the pool
+ * @stats: filled in
+ *
+ * Context: Any.
+ */
+void zs_pool_stats(struct zs_pool *pool, struct zs_pool_stats *stats)
+{
+	atomic_long_set(&stats->pages_compacted, (long)host_pages_compacted(pool));
+}
+EXPORT_SYMBOL_GPL(zs_pool_stats);
+
+#if COMPAT_CLASS_INDEX
+/**
+ * zs_lookup_class_index() - the size class for objects of a size.
+ * @pool: the pool
+ * @size: bytes, 1 to the page size
+ *
+ * Context: Any.
+ * Return: the index of the class.
+ */
+unsigned int zs_lookup_class_index(struct zs_pool *pool, unsigned int size)
+{
+	return core_lookup_class_index(pool, size);
+}
+EXPORT_SYMBOL_GPL(zs_lookup_class_index);
+#endif
+
+#if COMPAT_MAP
+/**
+ * zs_map_object() - get at an object's bytes.
+ * @pool: the pool
+ * @handle: the object
+ * @mode: whether they will be read, written or both
+ *
+ * A CPU has one object mapped at a time.
+ *
+ * Context: Any but an interrupt; the caller doesn't sleep until zs_unmap_object().
+ * Return: where the bytes are, valid until zs_unmap_object(); NULL for a handle of no object.
+ */
+void *zs_map_object(struct zs_pool *pool, unsigned long handle, enum zs_mapmode mode)
+{
+	return map_begin(pool, handle, mode != ZS_MM_WO, mode != ZS_MM_RO);
+}
+EXPORT_SYMBOL_GPL(zs_map_object);
+
+/**
+ * zs_unmap_object() - end what zs_map_object() began.
+ * @pool: the pool
+ * @handle: the object
+ *
+ * Context: That of zs_map_object(), on the same CPU.
+ */
+void zs_unmap_object(struct zs_pool *pool, unsigned long handle)
+{
+	map_end(pool, handle);
+}
+EXPORT_SYMBOL_GPL(zs_unmap_object);
+#else
+/**
+ * zs_obj_read_begin() - begin to read an object.
+ * @pool: the pool
+ * @handle: the object
+ * @mem_len: how many bytes of it will be read
+ * @local_copy: memory for as many, used if the object spans pages; NULL if it is known not to
+ *
+ * Context: Any but an interrupt.
+ * Return: where the object is, valid until zs_obj_read_end(); NULL for a handle of no object.
+ */
+void *zs_obj_read_begin(struct zs_pool *pool, unsigned long handle, size_t mem_len,
+			void *local_copy)
+{
+	return core_obj_read_begin(pool, handle, mem_len, local_copy);
+}
+EXPORT_SYMBOL_GPL(zs_obj_read_begin);
+
+/**
+ * zs_obj_read_end() - end what zs_obj_read_begin() began.
+ * @pool: the pool
+ * @handle: the object
+ * @mem_len: as given to zs_obj_read_begin()
+ * @handle_mem: what zs_obj_read_begin() returned
+ *
+ * Context: Any but an interrupt.
+ */
+void zs_obj_read_end(struct zs_pool *pool, unsigned long handle, size_t mem_len, void *handle_mem)
+{
+	core_obj_read_end(pool, handle, mem_len, handle_mem);
+}
+EXPORT_SYMBOL_GPL(zs_obj_read_end);
+
+/**
+ * zs_obj_read_sg_begin() - begin to read an object, as a list of its pieces.
+ * @pool: the pool
+ * @handle: the object
+ * @sg: room for two entries; it is initialised here
+ * @mem_len: how many bytes of the object will be read
+ *
+ * Context: Any but an interrupt.
+ */
+void zs_obj_read_sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg,
+			  size_t mem_len)
+{
+	sg_begin(pool, handle, sg, mem_len);
+}
+EXPORT_SYMBOL_GPL(zs_obj_read_sg_begin);
+
+/**
+ * zs_obj_read_sg_end() - end what zs_obj_read_sg_begin() began.
+ * @pool: the pool
+ * @handle: the object
+ *
+ * Context: Any but an interrupt.
+ */
+void zs_obj_read_sg_end(struct zs_pool *pool, unsigned long handle)
+{
+	sg_end(pool, handle);
+}
+EXPORT_SYMBOL_GPL(zs_obj_read_sg_end);
+
+/**
+ * zs_obj_write() - write an object.
+ * @pool: the pool
+ * @handle: the object
+ * @handle_mem: what to write
+ * @mem_len: how many bytes
+ *
+ * Context: Any but an interrupt.
+ */
+void zs_obj_write(struct zs_pool *pool, unsigned long handle, void *handle_mem, size_t mem_len)
+{
+	core_obj_write(pool, handle, handle_mem, mem_len);
+}
+EXPORT_SYMBOL_GPL(zs_obj_write);
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Memory, locks, the worker, time and messages: the small things that src/port.h asks for.
+ */
+#define pr_fmt(fmt) "zsmalloc: " fmt
+
+#include <linux/ktime.h>
+#include <linux/sched/mm.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "host_pool.h"
+
+#define WORKER_IDLE S64_MAX
+/* From here on kmalloc() has caches of powers of two alone, whose memory is aligned. */
+#define ALLOC_LEAST 256
+
+/* One class of locks for each rank: only one lock of a rank is held at a time. */
+static struct lock_class_key lock_keys[PORT_RANK_STORE + 1];
+
+struct workqueue_struct *port_workqueue;
+
+void port_lock_init(struct port_lock *lock, enum port_rank rank)
+{
+	spin_lock_init(&lock->spin);
+	lockdep_set_class(&lock->spin, &lock_keys[rank]);
+}
+
+void port_lock_destroy(struct port_lock *lock)
+{
+}
+
+int port_mutex_init(struct port_mutex *mutex, enum port_rank rank)
+{
+	mutex_init(&mutex->mutex);
+	lockdep_set_class(&mutex->mutex, &lock_keys[rank]);
+	return 0;
+}
+
+void port_mutex_destroy(struct port_mutex *mutex)
+{
+	mutex_destroy(&mutex->mutex);
+}
+
+/* The flags that come with an object ask for pages that can move; the core's own memory can't. */
+void *port_alloc(size_t size, gfp_t flags)
+{
+	flags &= ~(__GFP_HIGHMEM | __GFP_MOVABLE);
+	return kvzalloc(max_t(size_t, size, ALLOC_LEAST), flags | __GFP_NOWARN);
+}
+
+void port_free(void *memory, size_t size)
+{
+	kvfree(memory);
+}
+
+/* The worker may be what reclaim waits for: whatever it allocates, it does not wait for reclaim. */
+static void worker_run(struct work_struct *work)
+{
+	struct port_worker *worker = container_of(to_delayed_work(work), struct port_worker, work);
+	unsigned int saved = memalloc_noio_save();
+
+	/* Full order, as in port_worker_kick(): a kick that is not seen here starts the next run. */
+	atomic64_xchg(&worker->due, WORKER_IDLE);
+	worker->run(worker->arg);
+	memalloc_noio_restore(saved);
+}
+
+int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *arg)
+{
+	worker->run = run;
+	worker->arg = arg;
+	atomic64_set(&worker->due, WORKER_IDLE);
+	INIT_DELAYED_WORK(&worker->work, worker_run);
+	return 0;
+}
+
+void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
+{
+	unsigned long delay = msecs_to_jiffies(delay_ms);
+	s64 due = (s64)(jiffies + delay);
+	s64 old;
+
+	smp_mb(); /* pairs with the exchange in worker_run(): what was queued before is seen there */
+	old = atomic64_read(&worker->due);
+	while (due < old) {
+		s64 seen = atomic64_cmpxchg(&worker->due, old, due);
+
+		if (seen == old) {
+			mod_delayed_work(port_workqueue, &worker->work, delay);
+			return;
+		}
+		old = seen;
+	}
+}
+
+void port_worker_stop(struct port_worker *worker)
+{
+	cancel_delayed_work_sync(&worker->work);
+}
+
+int port_workqueue_init(void)
+{
+	port_workqueue = alloc_workqueue("zsmalloc", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return port_workqueue ? 0 : -ENOMEM;
+}
+
+void port_workqueue_exit(void)
+{
+	destroy_workqueue(port_workqueue);
+}
+
+u64 port_now(void)
+{
+	return ktime_get_ns();
+}
+
+/* The kernel trusts its callers; one that was caught is a bug of the kernel's. */
+void port_misuse(const char *pool, bool fatal, const char *what, unsigned long handle)
+{
+	pr_err("pool '%s': %s %#lx\n", pool ? pool : "", what, handle);
+	WARN_ON_ONCE(true);
+}
+
+bool port_misuse_is_fatal(void)
+{
+	return false;
+}
+
+void port_print(struct port_out *out, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	seq_vprintf(out->seq, format, args);
+	va_end(args);
+}
