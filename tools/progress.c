@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A progress bar. Threads count their steps with one atomic addition; whichever finds that the bar
+ * is out of date, and nobody else drawing, draws it.
+ */
+#include "progress.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+static const char full_bar[] = "########################################";
+
+static const uint64_t first_draw_ns = 2 * NS_PER_S;
+static const uint64_t redraw_ns = NS_PER_S / 10;
+
+static struct {
+	const char *label; /* NULL where no bar is wanted */
+	size_t total;
+	atomic_size_t done;
+	pthread_mutex_t lock; /* protects the two below, and the terminal */
+	uint64_t next_draw;
+	bool drawn;
+} bar = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void progress_begin(const char *label, size_t total)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	bar.label = label;
+	bar.total = total ? total : 1;
+	atomic_store(&bar.done, 0);
+	bar.next_draw = now_ns() + first_draw_ns;
+}
+
+static void draw(void)
+{
+	const int width = sizeof(full_bar) - 1;
+	size_t done = atomic_load(&bar.done);
+
+	if (done > bar.total)
+		done = bar.total;
+	fprintf(stderr, "\r%s [%-*.*s] %3zu %%", bar.label, width,
+		(int)(done * (size_t)width / bar.total), full_bar, done * 100 / bar.total);
+	bar.drawn = true;
+}
+
+void progress_add(size_t steps)
+{
+	uint64_t now;
+
+	if (!bar.label)
+		return;
+	atomic_fetch_add(&bar.done, steps);
+	if (pthread_mutex_trylock(&bar.lock) != 0)
+		return;
+	now = now_ns();
+	if (now >= bar.next_draw) {
+		draw();
+		bar.next_draw = now + redraw_ns;
+	}
+	pthread_mutex_unlock(&bar.lock);
+}
+
+void progress_end(void)
+{
+	pthread_mutex_lock(&bar.lock);
+	if (bar.drawn)
+		fputs("\r\033[K", stderr);
+	bar.drawn = false;
+	bar.label = NULL;
+	pthread_mutex_unlock(&bar.lock);
+}

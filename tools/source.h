@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Real memory to store: pages of files or of a running process, each with the hash that tells
+ * whether it came back unchanged.
+ *
+ * What cannot be loaded ends the command with one line (fail()).
+ */
+#ifndef TOOLS_SOURCE_H
+#define TOOLS_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct source {
+	unsigned char *pages; /* one after the other */
+	uint64_t *hashes; /* XXH3 of each */
+	size_t count;
+	size_t room; /* pages that it may hold */
+	size_t page_size;
+	size_t files; /* that the pages come from; 0 for a process */
+	size_t skipped; /* files of the system that may not be read */
+	char *name; /* where the pages come from, for people */
+};
+
+void source_create(struct source *source, size_t bytes);
+void source_destroy(struct source *source);
+
+/* What the files, and all files in the directories, of a NULL-ended list hold. */
+void source_load_files(struct source *source, char *const *paths);
+
+/* What this machine has of programs and libraries. */
+void source_load_system(struct source *source);
+
+/* The private memory of a running process. */
+void source_load_process(struct source *source, pid_t pid);
+
+/* For the loaders: the next page to fill, while there is room; and the note that it is filled. */
+unsigned char *source_next(struct source *source);
+void source_add(struct source *source);
+
+uint64_t source_hash(const struct source *source, const void *page);
+
+static inline bool source_full(const struct source *source)
+{
+	return source->count == source->room;
+}
+
+static inline const unsigned char *source_page(const struct source *source, size_t index)
+{
+	return source->pages + index * source->page_size;
+}
+
+#endif /* TOOLS_SOURCE_H */

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Pages of files, as the page cache holds them: the last one of a file is filled up with zeros.
+ *
+ * Trees are walked in the order of the names, so that the same files give the same pages; a file
+ * that several names lead to is loaded once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "source.h"
+
+struct walk {
+	struct source *source;
+	bool lenient; /* what may not be read is counted, not an error */
+	void *seen; /* the files that were loaded: a tree of struct file_id */
+};
+
+struct file_id {
+	dev_t device;
+	ino_t inode;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+	const struct file_id *x = a;
+	const struct file_id *y = b;
+
+	if (x->device != y->device)
+		return x->device < y->device ? -1 : 1;
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return 0;
+}
+
+static bool seen_before(struct walk *walk, const struct stat *stat)
+{
+	struct file_id *id = malloc(sizeof(*id));
+	struct file_id *const *found;
+
+	if (!id)
+		fail("no memory to list the files");
+	*id = (struct file_id){ .device = stat->st_dev, .inode = stat->st_ino };
+	found = tsearch(id, &walk->seen, compare_ids);
+	if (!found)
+		fail("no memory to list the files");
+	if (*found == id)
+		return false;
+	free(id);
+	return true;
+}
+
+static void unreadable(struct walk *walk, const char *path, int error)
+{
+	if (!walk->lenient)
+		fail("cannot read '%s': %s", path, strerror(error));
+	walk->source->skipped += error != ENOENT;
+}
+
+/* Reads up to a page. Return: bytes, fewer only at the end of the file; -1 with errno. */
+static ssize_t read_page(int file, unsigned char *page, size_t size)
+{
+	size_t filled = 0;
+
+	while (filled < size) {
+		ssize_t got = read(file, page + filled, size - filled);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		filled += (size_t)got;
+	}
+	return (ssize_t)filled;
+}
+
+static void load_file(struct walk *walk, const char *path)
+{
+	struct source *source = walk->source;
+	size_t before = source->count;
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (file < 0) {
+		unreadable(walk, path, errno);
+		return;
+	}
+	while (!source_full(source)) {
+		unsigned char *page = source_next(source);
+		ssize_t got = read_page(file, page, source->page_size);
+
+		if (got < 0)
+			unreadable(walk, path, errno);
+		if (got <= 0)
+			break;
+		memset(page + got, 0, source->page_size - (size_t)got);
+		source_add(source);
+	}
+	close(file);
+	source->files += source->count > before;
+}
+
+static void visit(struct walk *walk, const FTSENT *entry)
+{
+	switch (entry->fts_info) {
+	case FTS_F:
+		if (!seen_before(walk, entry->fts_statp))
+			load_file(walk, entry->fts_accpath);
+		break;
+	case FTS_DNR:
+	case FTS_ERR:
+	case FTS_NS:
+		unreadable(walk, entry->fts_path, entry->fts_errno);
+		break;
+	case FTS_SLNONE:
+		unreadable(walk, entry->fts_path, ENOENT);
+		break;
+	case FTS_DEFAULT:
+		if (entry->fts_level == FTS_ROOTLEVEL && !walk->lenient)
+			fail("'%s' is neither a file nor a directory", entry->fts_path);
+		break;
+	default:
+		break;
+	}
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+	return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static void walk_trees(struct walk *walk, char *const *paths)
+{
+	const FTSENT *entry;
+	FTS *tree;
+
+	tree = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
+	if (!tree)
+		fail("cannot read '%s': %s", paths[0], strerror(errno));
+	while (!source_full(walk->source) && (entry = fts_read(tree)))
+		visit(walk, entry);
+	fts_close(tree);
+	tdestroy(walk->seen, free);
+}
+
+/* A path may be any bytes: show it in those that every terminal, and JSON, takes. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
+void source_load_files(struct source *source, char *const *paths)
+{
+	struct walk walk = { .source = source };
+
+	walk_trees(&walk, paths);
+	if (asprintf(&source->name, "%s%s", paths[0], paths[1] ? " and others" : "") < 0)
+		fail("no memory to list the files");
+	make_printable(source->name);
+}
+
+void source_load_system(struct source *source)
+{
+	static char *const paths[] = {
+		"/usr/bin",  "/usr/lib", "/usr/libexec", "/usr/local/bin", "/usr/local/lib",
+		"/usr/sbin", NULL
+	};
+	struct walk walk = { .source = source, .lenient = true };
+
+	walk_trees(&walk, paths);
+	source->name = strdup("this machine's programs and libraries");
+	if (!source->name)
+		fail("no memory to list the files");
+}
