@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * An owner for a deferred queue that is tested alone (it reaches inside: src/deferred.h): its words
+ * are numbers from 1, each with memory that may host a chunk. It notes what happens to each word,
+ * and at once ends the program if one is freed twice, as a word and as a host, or while it hosts. A
+ * host's memory goes with it, so that a sanitizer sees if its chunk is still used.
+ */
+#ifndef TEST_FAKE_OWNER_H
+#define TEST_FAKE_OWNER_H
+
+#include "helpers.h"
+
+#include <stdatomic.h>
+
+#include "deferred.h"
+
+#define OWNER_WORDS 200000U
+
+struct fake_owner {
+	struct deferred queue;
+	size_t bytes; /* of memory that each word has to host a chunk; 0 for none */
+	atomic_uint freed; /* words, hosts included */
+	atomic_uint hosts; /* that host now */
+	atomic_uint hosted; /* ever */
+	atomic_uint batches;
+	atomic_uint largest; /* batch */
+	atomic_uint wakes;
+	atomic_uint wake_delay; /* of the last */
+	atomic_uint words_at_wake; /* put when the last wake came */
+	unsigned int put;
+	/* What a test does in the middle of things; may be NULL. */
+	void (*in_host)(struct fake_owner *owner, unsigned long word);
+	void (*in_free)(struct fake_owner *owner, unsigned int count);
+	void (*in_wake)(struct fake_owner *owner, unsigned int delay_ms);
+	_Atomic(void *) memory[OWNER_WORDS + 1]; /* of hosts */
+	atomic_uchar gone[OWNER_WORDS + 1];
+};
+
+#define OWNER_CHECK(condition)                                                                     \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static inline void owner_lose(struct fake_owner *owner, unsigned long word)
+{
+	OWNER_CHECK(word >= 1 && word <= OWNER_WORDS);
+	OWNER_CHECK(atomic_exchange(&owner->gone[word], 1) == 0);
+	atomic_fetch_add(&owner->freed, 1);
+}
+
+static inline void *owner_host(void *arg, unsigned long word, size_t least, size_t *bytes)
+{
+	struct fake_owner *owner = arg;
+	void *memory;
+
+	if (owner->bytes < least)
+		return NULL;
+	memory = malloc(owner->bytes);
+	OWNER_CHECK(memory && !atomic_load(&owner->gone[word]));
+	OWNER_CHECK(!atomic_exchange(&owner->memory[word], memory));
+	atomic_fetch_add(&owner->hosts, 1);
+	atomic_fetch_add(&owner->hosted, 1);
+	*bytes = owner->bytes;
+	if (owner->in_host)
+		owner->in_host(owner, word);
+	return memory;
+}
+
+static inline void owner_unhost(void *arg, unsigned long word)
+{
+	struct fake_owner *owner = arg;
+	struct deferred_chunk *chunk = atomic_exchange(&owner->memory[word], NULL);
+
+	OWNER_CHECK(chunk);
+	atomic_fetch_sub(&owner->hosts, 1);
+	owner_lose(owner, word);
+	free(chunk);
+}
+
+static inline void owner_free(void *arg, const unsigned long *words, unsigned int count)
+{
+	struct fake_owner *owner = arg;
+
+	OWNER_CHECK(count);
+	atomic_fetch_add(&owner->batches, 1);
+	if (count > atomic_load(&owner->largest))
+		atomic_store(&owner->largest, count);
+	if (owner->in_free)
+		owner->in_free(owner, count);
+	for (unsigned int i = 0; i < count; i++) {
+		OWNER_CHECK(!atomic_load(&owner->memory[words[i]]));
+		owner_lose(owner, words[i]);
+	}
+}
+
+static inline void owner_wake(void *arg, unsigned int delay_ms)
+{
+	struct fake_owner *owner = arg;
+
+	atomic_store(&owner->wake_delay, delay_ms);
+	atomic_fetch_add(&owner->wakes, 1);
+	atomic_store(&owner->words_at_wake, owner->put);
+	if (owner->in_wake)
+		owner->in_wake(owner, delay_ms);
+}
+
+static const struct deferred_ops owner_ops = {
+	.host = owner_host,
+	.unhost = owner_unhost,
+	.free = owner_free,
+	.wake = owner_wake,
+};
+
+static inline struct fake_owner *owner_make(uint64_t capacity, size_t bytes)
+{
+	struct fake_owner *owner = calloc(1, sizeof(*owner));
+
+	assert_non_null(owner);
+	owner->bytes = bytes;
+	assert_int_equal(deferred_init(&owner->queue, &owner_ops, owner, capacity, 1234), 0);
+	return owner;
+}
+
+/* Put the next word. For a single producer. */
+static inline enum deferred_result owner_put(struct fake_owner *owner)
+{
+	return deferred_put(&owner->queue, ++owner->put);
+}
+
+/* Everything that was queued is freed, once, and the queue holds nothing. */
+static inline void owner_check_empty(struct fake_owner *owner)
+{
+	struct deferred_stats stats;
+
+	deferred_stats(&owner->queue, &stats);
+	assert_int_equal(stats.pending, 0);
+	assert_int_equal(stats.queued, stats.drained);
+	assert_int_equal(atomic64_read(&owner->queue.taken), 0);
+	assert_int_equal(atomic_load(&owner->hosts), 0);
+}
+
+static inline void owner_destroy(struct fake_owner *owner)
+{
+	deferred_flush(&owner->queue);
+	owner_check_empty(owner);
+	deferred_destroy(&owner->queue);
+	free(owner);
+}
+
+#endif /* TEST_FAKE_OWNER_H */

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The contract of the exported interface, tried in the kernel. Loading the module runs the tests,
+ * which report in KTAP; it fails to load if one of them failed.
+ */
+#define pr_fmt(fmt) fmt
+
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/prandom.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <linux/zsmalloc.h>
+
+#include "../../port/linux/compat.h"
+#include "../../port/linux/zsmalloc_deferred.h"
+
+#define DEADLINE_MS 20000 /* for what must happen */
+#define THREADS 4
+
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			pr_info("# %s:%d: not so: %s\n", __func__, __LINE__, #condition);          \
+			return false;                                                              \
+		}                                                                                  \
+	} while (0)
+
+static unsigned char *buffer; /* of two pages: what is written, and room for what is read */
+
+static unsigned long object_new(struct zs_pool *pool, size_t size)
+{
+#if COMPAT_MAP
+	return zs_malloc(pool, size, GFP_KERNEL);
+#else
+	return zs_malloc(pool, size, GFP_KERNEL, NUMA_NO_NODE);
+#endif
+}
+
+static void object_write(struct zs_pool *pool, unsigned long handle, void *from, size_t size)
+{
+#if COMPAT_MAP
+	memcpy(zs_map_object(pool, handle, ZS_MM_WO), from, size);
+	zs_unmap_object(pool, handle);
+#else
+	zs_obj_write(pool, handle, from, size);
+#endif
+}
+
+static bool object_is(struct zs_pool *pool, unsigned long handle, const void *expected, size_t size,
+		      void *copy)
+{
+	bool same;
+
+#if COMPAT_MAP
+	same = !memcmp(zs_map_object(pool, handle, ZS_MM_RO), expected, size);
+	zs_unmap_object(pool, handle);
+#else
+	void *memory = zs_obj_read_begin(pool, handle, size, copy);
+
+	same = !memcmp(memory, expected, size);
+	zs_obj_read_end(pool, handle, size, memory);
+#endif
+	return same;
+}
+
+static void fill(unsigned char *bytes, size_t size, u32 seed)
+{
+	struct rnd_state state;
+
+	prandom_seed_state(&state, seed);
+	prandom_bytes_state(&state, bytes, size);
+}
+
+static bool write_numbered(struct zs_pool *pool, unsigned long handle, size_t size, u32 number)
+{
+	fill(buffer, size, number);
+	object_write(pool, handle, buffer, size);
+	return true;
+}
+
+static bool is_numbered(struct zs_pool *pool, unsigned long handle, size_t size, u32 number)
+{
+	fill(buffer, size, number);
+	return object_is(pool, handle, buffer, size, buffer + PAGE_SIZE);
+}
+
+/* Whether the pool gives all its pages back before the deadline. */
+static bool becomes_empty(struct zs_pool *pool)
+{
+	for (unsigned int ms = 0; ms < DEADLINE_MS; ms += 10) {
+		if (!zs_get_total_pages(pool))
+			return true;
+		msleep(10);
+	}
+	return false;
+}
+
+static unsigned long *objects_new(struct zs_pool *pool, size_t count, size_t size)
+{
+	unsigned long *handles = kvcalloc(count, sizeof(*handles), GFP_KERNEL);
+
+	for (size_t i = 0; handles && i < count; i++) {
+		handles[i] = object_new(pool, size);
+		if (IS_ERR_VALUE(handles[i])) {
+			pr_info("# no memory for object %zu\n", i);
+			while (i--)
+				zs_free(pool, handles[i]);
+			kvfree(handles);
+			return NULL;
+		}
+	}
+	return handles;
+}
+
+/* Every size, from 1 to a page. */
+static bool test_sizes(struct zs_pool *pool)
+{
+	for (size_t size = 1; size <= PAGE_SIZE; size++) {
+		unsigned long handle = object_new(pool, size);
+
+		CHECK(!IS_ERR_VALUE(handle) && handle);
+		write_numbered(pool, handle, size, (u32)size);
+		CHECK(is_numbered(pool, handle, size, (u32)size));
+		zs_free(pool, handle);
+		cond_resched();
+	}
+	zs_free_deferred_flush(pool);
+	CHECK(zs_get_total_pages(pool) == 0);
+	return true;
+}
+
+/* Many objects of sizes that don't divide a page: some span two pages. */
+static bool test_spanning(struct zs_pool *pool)
+{
+	static const size_t sizes[] = { 24, 200, 1000, 1700, 2720, 3000, 3500, 4000 };
+	const size_t count = 500;
+
+	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
+		unsigned long *handles = objects_new(pool, count, sizes[s]);
+		bool right = true;
+
+		CHECK(handles);
+		for (size_t i = 0; i < count; i++)
+			write_numbered(pool, handles[i], sizes[s], (u32)i);
+		for (size_t i = 0; i < count; i++)
+			right &= is_numbered(pool, handles[i], sizes[s], (u32)i);
+		for (size_t i = 0; i < count; i++)
+			zs_free_deferred(pool, handles[i]);
+		kvfree(handles);
+		CHECK(right);
+	}
+	zs_free_deferred_flush(pool);
+	CHECK(zs_get_total_pages(pool) == 0);
+	return true;
+}
+
+static bool test_errors(struct zs_pool *pool)
+{
+	CHECK(object_new(pool, 0) == (unsigned long)-EINVAL);
+	CHECK(object_new(pool, PAGE_SIZE + 1) == (unsigned long)-ENOSPC);
+	zs_free(pool, 0);
+	zs_free(pool, (unsigned long)-ENOMEM);
+	zs_free_deferred(pool, 0);
+	zs_free_deferred(pool, (unsigned long)-ENOSPC);
+	zs_free_deferred_flush(pool);
+	CHECK(zs_get_total_pages(pool) == 0);
+	return true;
+}
+
+/* Under a spinlock, with bottom halves off, and with interrupts off. */
+static bool test_atomic(struct zs_pool *pool)
+{
+	static DEFINE_SPINLOCK(lock);
+	const size_t count = 6000;
+	unsigned long *handles = objects_new(pool, count, 700);
+	unsigned long flags;
+	size_t i = 0;
+
+	CHECK(handles);
+	spin_lock(&lock);
+	for (; i < count / 3; i++)
+		zs_free_deferred(pool, handles[i]);
+	spin_unlock(&lock);
+	spin_lock_bh(&lock);
+	for (; i < count / 3 * 2; i++)
+		zs_free_deferred(pool, handles[i]);
+	spin_unlock_bh(&lock);
+	local_irq_save(flags);
+	for (; i < count; i++)
+		zs_free_deferred(pool, handles[i]);
+	local_irq_restore(flags);
+	kvfree(handles);
+	zs_free_deferred_flush(pool);
+	CHECK(zs_get_total_pages(pool) == 0);
+	return true;
+}
+
+/* Without a flush, too, and below the threshold: nothing lingers. */
+static bool test_lingering(struct zs_pool *pool)
+{
+	unsigned long handle = object_new(pool, 2000);
+
+	CHECK(!IS_ERR_VALUE(handle));
+	zs_free_deferred(pool, handle);
+	CHECK(becomes_empty(pool));
+	return true;
+}
+
+/*
+ * More frees than the queue takes, with the CPU kept from the worker: what does not fit is freed at
+ * once. An object of a page is a zspage, so the pool's pages are those that wait.
+ */
+static bool test_fallback(struct zs_pool *pool)
+{
+	const size_t capacity = (128 << 20) >> PAGE_SHIFT;
+	const size_t count = 1000;
+	unsigned long *handles;
+
+	for (size_t done = 0; done <= capacity; done += count) {
+		handles = objects_new(pool, count, PAGE_SIZE);
+		CHECK(handles);
+		preempt_disable();
+		for (size_t i = 0; i < count; i++)
+			zs_free_deferred(pool, handles[i]);
+		preempt_enable();
+		kvfree(handles);
+		CHECK(zs_get_total_pages(pool) <= capacity);
+		cond_resched();
+	}
+	zs_free_deferred_flush(pool);
+	CHECK(zs_get_total_pages(pool) == 0);
+	return true;
+}
+
+/* A pool goes with frees pending and objects left: nothing leaks, as nr_zspages shows afterwards. */
+static bool test_destroy(struct zs_pool *unused)
+{
+	struct zs_pool *pool = zs_create_pool("ktap_destroy");
+	unsigned long *handles;
+
+	CHECK(pool);
+	handles = objects_new(pool, 3000, 900);
+	CHECK(handles);
+	for (size_t i = 0; i < 2000; i++)
+		zs_free_deferred(pool, handles[i]);
+	zs_destroy_pool(pool);
+	kvfree(handles);
+	return true;
+}
+
+static bool test_compact(struct zs_pool *pool)
+{
+	const size_t count = 4000, size = 1500;
+	unsigned long *handles = objects_new(pool, count, size);
+	unsigned long before;
+	bool right = true;
+
+	CHECK(handles);
+	for (size_t i = 0; i < count; i++)
+		write_numbered(pool, handles[i], size, (u32)i);
+	for (size_t i = 0; i < count; i++)
+		if (i % 4)
+			zs_free_deferred(pool, handles[i]);
+	zs_free_deferred_flush(pool);
+	before = zs_get_total_pages(pool);
+	CHECK(zs_compact(pool) > 0);
+	CHECK(zs_get_total_pages(pool) < before / 2);
+	for (size_t i = 0; i < count; i += 4)
+		right &= is_numbered(pool, handles[i], size, (u32)i);
+	for (size_t i = 0; i < count; i += 4)
+		zs_free(pool, handles[i]);
+	kvfree(handles);
+	zs_free_deferred_flush(pool);
+	CHECK(right);
+	CHECK(zs_get_total_pages(pool) == 0);
+	return true;
+}
+
+static bool test_huge(struct zs_pool *pool)
+{
+	size_t huge = zs_huge_class_size(pool);
+	unsigned long handle;
+
+	CHECK(huge > PAGE_SIZE / 2 && huge <= PAGE_SIZE);
+	handle = object_new(pool, huge);
+	CHECK(!IS_ERR_VALUE(handle));
+	CHECK(zs_get_total_pages(pool) > 0);
+	zs_free(pool, handle);
+	zs_free_deferred_flush(pool);
+#if COMPAT_CLASS_INDEX
+	CHECK(zs_lookup_class_index(pool, (unsigned int)huge) ==
+	      zs_lookup_class_index(pool, PAGE_SIZE));
+	CHECK(zs_lookup_class_index(pool, 1) < zs_lookup_class_index(pool, PAGE_SIZE));
+#endif
+	return true;
+}
+
+/* What each thread of test_threads() does, and how it went. */
+struct thread {
+	struct zs_pool *pool;
+	unsigned int number;
+	bool right;
+	struct completion done;
+};
+
+static int thread_run(void *arg)
+{
+	struct thread *thread = arg;
+	unsigned char *bytes = kmalloc(2 * PAGE_SIZE, GFP_KERNEL);
+	unsigned long slot[64] = { 0 };
+	size_t size[64];
+
+	thread->right = bytes != NULL;
+	for (u32 step = 0; bytes && step < 40000; step++) {
+		u32 at = (step * 2654435761U >> 7) % 64;
+
+		if (slot[at]) {
+			fill(bytes, size[at], thread->number * 64 + at);
+			thread->right &= object_is(thread->pool, slot[at], bytes, size[at],
+						   bytes + PAGE_SIZE);
+			if (step & 1)
+				zs_free_deferred(thread->pool, slot[at]);
+			else
+				zs_free(thread->pool, slot[at]);
+			slot[at] = 0;
+		} else {
+			size[at] = step * 40503U % PAGE_SIZE + 1;
+			slot[at] = object_new(thread->pool, size[at]);
+			if (IS_ERR_VALUE(slot[at])) {
+				slot[at] = 0;
+				continue;
+			}
+			fill(bytes, size[at], thread->number * 64 + at);
+			object_write(thread->pool, slot[at], bytes, size[at]);
+		}
+		if (step % 5000 == thread->number * 1000)
+			zs_compact(thread->pool);
+		if (step % 7000 == 0)
+			zs_free_deferred_flush(thread->pool);
+		cond_resched();
+	}
+	for (u32 at = 0; at < 64; at++)
+		zs_free(thread->pool, slot[at]);
+	kfree(bytes);
+	complete(&thread->done);
+	return 0;
+}
+
+static bool test_threads(struct zs_pool *pool)
+{
+	static struct thread threads[THREADS];
+	bool right = true;
+
+	for (unsigned int i = 0; i < THREADS; i++) {
+		threads[i].pool = pool;
+		threads[i].number = i;
+		init_completion(&threads[i].done);
+		if (IS_ERR(kthread_run(thread_run, &threads[i], "zs_test/%u", i)))
+			complete(&threads[i].done);
+	}
+	for (unsigned int i = 0; i < THREADS; i++) {
+		wait_for_completion(&threads[i].done);
+		right &= threads[i].right;
+	}
+	zs_free_deferred_flush(pool);
+	CHECK(right);
+	CHECK(zs_get_total_pages(pool) == 0);
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*run)(struct zs_pool *pool);
+} tests[] = {
+	{ "sizes", test_sizes },     { "spanning", test_spanning },   { "errors", test_errors },
+	{ "atomic", test_atomic },   { "lingering", test_lingering }, { "fallback", test_fallback },
+	{ "destroy", test_destroy }, { "compact", test_compact },     { "huge", test_huge },
+	{ "threads", test_threads },
+};
+
+static bool test_run(size_t i)
+{
+	struct zs_pool *pool = zs_create_pool("ktap");
+	bool passed;
+
+	if (!pool)
+		return false;
+	passed = tests[i].run(pool);
+	zs_destroy_pool(pool);
+	return passed;
+}
+
+static int __init tests_init(void)
+{
+	unsigned int failed = 0;
+
+	buffer = kmalloc(2 * PAGE_SIZE, GFP_KERNEL);
+	if (!buffer)
+		return -ENOMEM;
+	pr_info("KTAP version 1\n");
+	pr_info("1..%zu\n", ARRAY_SIZE(tests));
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		bool passed = test_run(i);
+
+		pr_info("%s %zu %s\n", passed ? "ok" : "not ok", i + 1, tests[i].name);
+		failed += !passed;
+	}
+	kfree(buffer);
+	return failed ? -EINVAL : 0;
+}
+
+static void __exit tests_exit(void)
+{
+}
+
+module_init(tests_init);
+module_exit(tests_exit);
+
+MODULE_LICENSE("Dual BSD/GPL");
+MODULE_DESCRIPTION("Tests of zsmalloc's exported interface");

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * What random tests share: numbers from a seed that can be given again, and from them the sizes and
+ * the contents of objects.
+ *
+ * TEST_SEED in the environment repeats a run, TEST_OPERATIONS makes it longer or shorter.
+ */
+#ifndef TEST_RANDOM_H
+#define TEST_RANDOM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* xorshift64*: any state but 0 will do. */
+static inline uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545F4914F6CDD1DULL;
+}
+
+/* The seed of this run, printed. */
+static inline uint64_t random_seed(void)
+{
+	const char *given = getenv("TEST_SEED");
+	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2 + 1;
+
+	printf("TEST_SEED=%llu\n", (unsigned long long)seed);
+	fflush(stdout);
+	return seed;
+}
+
+/* How many operations this run has. */
+static inline unsigned long random_operations(unsigned long usual)
+{
+	const char *given = getenv("TEST_OPERATIONS");
+
+	return given ? strtoul(given, NULL, 0) : usual;
+}
+
+/*
+ * A size as compressed pages have: most between an eighth of a page and all of it, around the
+ * middle; some tiny, some a whole page, some anything.
+ */
+static inline size_t random_size(uint64_t *state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t random = next_random(state);
+
+	switch (random >> 32 & 15) {
+	case 0:
+		return random % 128 + 1;
+	case 1:
+		return page;
+	case 2:
+		return random % page + 1;
+	default:
+		return page / 8 + random % (page * 7 / 16) + next_random(state) % (page * 7 / 16);
+	}
+}
+
+/* Contents that @content, any number, and the size determine. */
+static inline void random_fill(void *memory, size_t size, uint64_t content)
+{
+	uint64_t state = content * 2 + 1;
+
+	for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
+		uint64_t word = next_random(&state);
+
+		memcpy((char *)memory + i, &word,
+		       size - i < sizeof(word) ? size - i : sizeof(word));
+	}
+}
+
+/* Whether the memory holds what random_fill() put there. */
+static inline bool random_is(const void *memory, size_t size, uint64_t content)
+{
+	uint64_t state = content * 2 + 1;
+
+	for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
+		uint64_t word = next_random(&state);
+
+		if (memcmp((const char *)memory + i, &word,
+			   size - i < sizeof(word) ? size - i : sizeof(word)) != 0)
+			return false;
+	}
+	return true;
+}
+
+#endif /* TEST_RANDOM_H */

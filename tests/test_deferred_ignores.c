@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * zs_free_deferred() ignores 0 and error values, as zs_free() and zs_free_bulk() do.
+ */
+#include "helpers.h"
+
+#include <errno.h>
+
+static const unsigned long nothings[] = {
+	0,
+	(unsigned long)-EINVAL,
+	(unsigned long)-ENOSPC,
+	(unsigned long)-ENOMEM,
+	(unsigned long)-1L,
+	(unsigned long)-4095L,
+};
+#define NOTHINGS (sizeof(nothings) / sizeof(nothings[0]))
+
+/* The object is there, nothing waits, and nobody was told of a misuse (which would be fatal). */
+static void assert_untouched(struct zs_pool *pool, unsigned long handle)
+{
+	assert_int_equal(deferred_stat(pool, "pending"), 0);
+	assert_int_equal(deferred_stat(pool, "queued"), 0);
+	assert_int_equal(deferred_stat(pool, "fallbacks_full"), 0);
+	assert_int_equal(deferred_stat(pool, "fallbacks_contended"), 0);
+	assert_int_equal(deferred_stat(pool, "fallbacks_no_memory"), 0);
+	assert_int_equal(misuses_of(pool), 0);
+	assert_true(object_holds(pool, handle, 1000, 1));
+}
+
+static void test_deferred(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long handle = object_make(pool, 1000, 1);
+
+	(void)state;
+	for (unsigned int i = 0; i < NOTHINGS; i++)
+		zs_free_deferred(pool, nothings[i]);
+	assert_untouched(pool, handle);
+	zs_free_deferred_flush(pool);
+	assert_untouched(pool, handle);
+	zs_destroy_pool(pool);
+}
+
+static void test_at_once(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long handle = object_make(pool, 1000, 1);
+
+	(void)state;
+	for (unsigned int i = 0; i < NOTHINGS; i++)
+		zs_free(pool, nothings[i]);
+	zs_free_bulk(pool, nothings, NOTHINGS);
+	assert_untouched(pool, handle);
+	zs_destroy_pool(pool);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_deferred),
+		cmocka_unit_test(test_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * An object is freed once, whoever else is at it: of two threads that free it one wins, and the
+ * other is told; and compaction leaves what was freed while it was just being moved.
+ *
+ * To stop who is about to change an entry that it has looked at, the test reaches inside: the entries
+ * are made such that they may be read only.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "faults.h"
+#include "invariants.h"
+#include "pool.h"
+#include "random.h"
+
+#define OBJECTS 1000
+#define RACES 30
+#define ROUNDS 1500
+#define SLOTS 8 /* of a zspage of one page */
+
+static struct zs_pool *pool;
+
+static void setup_pool(void)
+{
+	const struct zs_pool_options options = {
+		.size = sizeof(options),
+		.deferred_delay_ms = 3600 * 1000,
+		.max_chain = 1,
+		.misuse = ZS_MISUSE_COUNT,
+	};
+
+	pool = zs_create_pool_with("free_race", &options);
+	assert_non_null(pool);
+}
+
+static unsigned long store(size_t size)
+{
+	unsigned long handle = zs_malloc(pool, size, GFP_KERNEL, NUMA_NO_NODE);
+
+	assert_false(zs_is_err(handle));
+	return handle;
+}
+
+static unsigned long misuses(void)
+{
+	struct zs_pool_stats stats;
+
+	zs_pool_stats(pool, &stats);
+	return stats.misuses;
+}
+
+/* What each misuse says on stderr is not looked at here. Returns what to give to listen(). */
+static int deafen(void)
+{
+	int told = dup(STDERR_FILENO);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	assert_true(told >= 0 && null >= 0);
+	assert_int_equal(dup2(null, STDERR_FILENO), STDERR_FILENO);
+	close(null);
+	return told;
+}
+
+static void listen(int told)
+{
+	dup2(told, STDERR_FILENO);
+	close(told);
+}
+
+static void *free_in_thread(void *handle)
+{
+	zs_free(pool, *(unsigned long *)handle);
+	return NULL;
+}
+
+static bool is_live(unsigned long handle)
+{
+	return atomic64_read(handle_entry(&pool->handles, handle)) & ENTRY_LIVE;
+}
+
+/* Start a thread that is then about to change an entry. */
+static pthread_t start_and_stop(void *(*start)(void *arg), void *arg)
+{
+	pthread_t thread;
+
+	faults_begin();
+	protect_table(&pool->handles.entries, PROT_READ);
+	assert_int_equal(pthread_create(&thread, NULL, start, arg), 0);
+	fault_await();
+	protect_table(&pool->handles.entries, PROT_READ | PROT_WRITE);
+	return thread;
+}
+
+static void release(pthread_t thread)
+{
+	fault_release();
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	faults_end();
+}
+
+static void test_stopped_in_its_free(void **state)
+{
+#ifdef __SANITIZE_THREAD__
+	(void)state;
+	skip();
+#endif
+	unsigned long handle[SLOTS];
+	pthread_t freeing;
+	int told;
+
+	(void)state;
+	setup_pool();
+	for (unsigned int i = 0; i < SLOTS; i++)
+		handle[i] = store(100);
+	told = deafen();
+	freeing = start_and_stop(free_in_thread, &handle[0]);
+	zs_free(pool, handle[0]);
+	release(freeing);
+	listen(told);
+	assert_int_equal(misuses(), 1);
+	check_invariants(pool, SLOTS - 1, 0);
+	for (unsigned int i = 1; i < SLOTS; i++)
+		zs_free(pool, handle[i]);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static unsigned long raced[OBJECTS];
+static atomic_uint arrived;
+
+static void free_one(unsigned long handle)
+{
+	zs_free(pool, handle);
+}
+
+static void free_one_deferred(unsigned long handle)
+{
+	zs_free_deferred(pool, handle);
+}
+
+static void free_one_in_bulk(unsigned long handle)
+{
+	zs_free_bulk(pool, &handle, 1);
+}
+
+/* Side by side with the other thread, as far as that goes. */
+static void *free_all(void *how)
+{
+	void (*free_it)(unsigned long handle) = *(void (**)(unsigned long handle))how;
+
+	for (unsigned int i = 0; i < OBJECTS; i++) {
+		atomic_fetch_add(&arrived, 1);
+		for (unsigned int spins = 0; atomic_load(&arrived) < 2 * (i + 1); spins++)
+			if (spins > 100)
+				sched_yield();
+		free_it(raced[i]);
+	}
+	return NULL;
+}
+
+static void race(void (*one)(unsigned long handle), void (*other)(unsigned long handle))
+{
+	pthread_t thread;
+	int told;
+
+	setup_pool();
+	told = deafen();
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		raced[i] = store(100);
+	atomic_store(&arrived, 0);
+	assert_int_equal(pthread_create(&thread, NULL, free_all, &other), 0);
+	free_all(&one);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	zs_free_deferred_flush(pool);
+	listen(told);
+	assert_int_equal(misuses(), OBJECTS);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static void test_one_of_two_frees_wins(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < RACES; i++) {
+		race(free_one, free_one);
+		race(free_one, free_one_in_bulk);
+		race(free_one, free_one_deferred);
+	}
+}
+
+static atomic_uint asked; /* to compact */
+static atomic_uint done;
+static atomic_uint stopped; /* in the signal's handler */
+static atomic_uint released;
+static atomic_bool stop;
+
+static void wait_to_be_released(int signal)
+{
+	unsigned int turn = atomic_load(&asked);
+
+	(void)signal;
+	atomic_store(&stopped, turn);
+	while (atomic_load(&released) != turn)
+		sched_yield();
+}
+
+static void wait_until_at_least(const atomic_uint *counter, unsigned int value)
+{
+	while (atomic_load(counter) < value)
+		sched_yield();
+}
+
+static void *compact_when_asked(void *arg)
+{
+	for (unsigned int turn = 1; turn <= ROUNDS; turn++) {
+		wait_until_at_least(&asked, turn);
+		zs_compact(pool);
+		atomic_store(&done, turn);
+	}
+	while (!atomic_load(&stop)) /* the last signal may still come */
+		sched_yield();
+	return arg;
+}
+
+/* While the compacting thread is stopped somewhere: the free gets as far as it can without it. */
+static void free_meanwhile(unsigned long handle, unsigned int turn)
+{
+	pthread_t freeing;
+
+	assert_int_equal(pthread_create(&freeing, NULL, free_in_thread, &handle), 0);
+	while (is_live(handle))
+		sched_yield();
+	atomic_store(&released, turn);
+	assert_int_equal(pthread_join(freeing, NULL), 0);
+	wait_until_at_least(&done, turn);
+}
+
+/* Two zspages' objects: three in one, and room for them in the other, so that all of them move. */
+static void make_sparse(unsigned long *handle)
+{
+	for (unsigned int i = 0; i < 2 * SLOTS; i++)
+		handle[i] = store((size_t)sysconf(_SC_PAGESIZE) / SLOTS);
+	for (unsigned int i = 3; i < SLOTS + 3; i++)
+		zs_free(pool, handle[i]);
+}
+
+static void free_all_but(const unsigned long *handle, unsigned int gone)
+{
+	for (unsigned int i = 0; i < 2 * SLOTS; i++)
+		if ((i < 3 && i != gone) || i >= SLOTS + 3)
+			zs_free(pool, handle[i]);
+}
+
+static u8 slot_of(unsigned long handle)
+{
+	return entry_slot((u64)atomic64_read(handle_entry(&pool->handles, handle)));
+}
+
+static void *compact(void *arg)
+{
+	zs_compact(pool);
+	return arg;
+}
+
+static void test_stopped_in_its_move(void **state)
+{
+#ifdef __SANITIZE_THREAD__
+	(void)state;
+	skip();
+#endif
+	unsigned long handle[2 * SLOTS];
+	pthread_t compacting, freeing;
+	unsigned int first = 0;
+
+	(void)state;
+	setup_pool();
+	make_sparse(handle);
+	for (unsigned int i = 1; i < 3; i++)
+		if (slot_of(handle[i]) < slot_of(handle[first]))
+			first = i;
+	compacting = start_and_stop(compact, NULL);
+	assert_int_equal(pthread_create(&freeing, NULL, free_in_thread, &handle[first]), 0);
+	while (is_live(handle[first]))
+		sched_yield();
+	release(compacting);
+	assert_int_equal(pthread_join(freeing, NULL), 0);
+	check_invariants(pool, SLOTS - 1, 0);
+	free_all_but(handle, first);
+	assert_int_equal(misuses(), 0);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static void test_freed_while_moved(void **state)
+{
+	struct sigaction action = { .sa_handler = wait_to_be_released };
+	uint64_t random = random_seed();
+	pthread_t compacting;
+
+	(void)state;
+	setup_pool();
+	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+	assert_int_equal(pthread_create(&compacting, NULL, compact_when_asked, NULL), 0);
+	for (unsigned int turn = 1; turn <= ROUNDS; turn++) {
+		unsigned long handle[2 * SLOTS];
+
+		make_sparse(handle);
+		atomic_store(&asked, turn);
+		for (uint64_t spins = next_random(&random) % 4096; spins; spins--)
+			atomic_signal_fence(memory_order_seq_cst);
+		assert_int_equal(pthread_kill(compacting, SIGUSR1), 0);
+		wait_until_at_least(&stopped, turn);
+		free_meanwhile(handle[turn % 3], turn);
+		check_invariants(pool, SLOTS - 1, 0);
+		free_all_but(handle, turn % 3);
+	}
+	atomic_store(&stop, true);
+	assert_int_equal(pthread_join(compacting, NULL), 0);
+	assert_int_equal(misuses(), 0);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stopped_in_its_free),
+		cmocka_unit_test(test_stopped_in_its_move),
+		cmocka_unit_test(test_one_of_two_frees_wins),
+		cmocka_unit_test(test_freed_while_moved),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

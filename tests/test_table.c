@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Tables: elements stay where they are while the table grows, beyond one directory too, and can be
+ * looked up meanwhile. (Reaches inside: src/table.h.)
+ */
+#include "helpers.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "table.h"
+
+#define CHUNKS 300 /* several directories */
+
+static struct table *table_make(void)
+{
+	struct table *table = calloc(1, sizeof(*table));
+
+	assert_non_null(table);
+	assert_int_equal(table_init(table, sizeof(u64)), 0);
+	return table;
+}
+
+static void table_unmake(struct table *table)
+{
+	table_destroy(table);
+	free(table);
+}
+
+static void test_growth(void **state)
+{
+	struct table *table = table_make();
+	u64 *first[CHUNKS];
+	u32 number;
+
+	(void)state;
+	assert_int_equal(table_size(table, sizeof(u64)), 0);
+	for (u32 i = 0; i < CHUNKS; i++) {
+		assert_int_equal(table_grow(table, GFP_KERNEL, &number), 0);
+		assert_int_equal(number, i);
+		assert_int_equal(table_size(table, sizeof(u64)),
+				 (i + 1) * (PORT_CHUNK_SIZE / sizeof(u64)));
+		first[i] = table_chunk(table, i);
+		for (u32 j = 0; j < PORT_CHUNK_SIZE / sizeof(u64); j++)
+			assert_int_equal(first[i][j], 0);
+		*first[i] = i + 1;
+	}
+	assert_non_null(table->dir->older);
+	for (u32 i = 0; i < CHUNKS; i++) {
+		assert_ptr_equal(table_chunk(table, i), first[i]);
+		assert_int_equal(*first[i], i + 1);
+	}
+	table_unmake(table);
+}
+
+/* Elements of any size lie in one chunk, and none upon another. */
+static void test_elements(void **state)
+{
+	const size_t elements[] = { 8, 12, 16, 64, 1000 };
+	struct table *table = table_make();
+	u32 number;
+
+	(void)state;
+	for (u32 i = 0; i < 3; i++)
+		assert_int_equal(table_grow(table, GFP_KERNEL, &number), 0);
+	for (unsigned int i = 0; i < sizeof(elements) / sizeof(elements[0]); i++) {
+		size_t element = elements[i];
+		u64 count = table_size(table, element);
+
+		assert_int_equal(count, 3 * (PORT_CHUNK_SIZE / element));
+		for (u32 j = 0; j < count; j++) {
+			char *start = table_at(table, j, element);
+			char *chunk = table_chunk(table, (u32)(j / (PORT_CHUNK_SIZE / element)));
+
+			assert_true(start >= chunk);
+			assert_true(start + element <= chunk + PORT_CHUNK_SIZE);
+			if (j % (PORT_CHUNK_SIZE / element))
+				assert_ptr_equal(start,
+						 (char *)table_at(table, j - 1, element) + element);
+			else
+				assert_ptr_equal(start, chunk);
+		}
+	}
+	table_unmake(table);
+}
+
+/* Who may not wait gets nothing, and changes nothing. */
+static void test_nowait(void **state)
+{
+	struct table *table = table_make();
+	u32 number = 77;
+
+	(void)state;
+	assert_int_equal(table_grow(table, GFP_NOWAIT, &number), -ENOMEM);
+	assert_int_equal(number, 77);
+	assert_int_equal(table_size(table, 8), 0);
+	assert_int_equal(table_grow(table, GFP_KERNEL, &number), 0);
+	assert_int_equal(number, 0);
+	table_unmake(table);
+}
+
+static struct table *shared;
+static atomic_uchar given[4 * CHUNKS];
+static atomic_bool grown;
+
+/* Mark the chunks that one gets with their own number. */
+static void *grow(void *arg)
+{
+	for (u32 i = 0; i < CHUNKS; i++) {
+		u32 number;
+
+		if (table_grow(shared, GFP_KERNEL, &number) || number >= 4 * CHUNKS ||
+		    atomic_exchange(&given[number], 1))
+			return NULL;
+		WRITE_ONCE(*(u64 *)table_chunk(shared, number), number + 1ULL);
+	}
+	return arg;
+}
+
+static void *look_up(void *arg)
+{
+	bool last = false;
+
+	while (!last) {
+		last = atomic_load(&grown);
+		for (u64 i = 0; i < table_size(shared, PORT_CHUNK_SIZE); i++) {
+			u64 mark = READ_ONCE(*(u64 *)table_at(shared, (u32)i, PORT_CHUNK_SIZE));
+
+			if (mark ? mark != i + 1 : last)
+				return NULL;
+		}
+	}
+	return arg;
+}
+
+static void test_threads(void **state)
+{
+	pthread_t growers[4], reader;
+	char yes;
+	void *done;
+
+	(void)state;
+	shared = table_make();
+	assert_int_equal(pthread_create(&reader, NULL, look_up, &yes), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&growers[i], NULL, grow, &yes), 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		pthread_join(growers[i], &done);
+		assert_non_null(done);
+	}
+	atomic_store(&grown, true);
+	pthread_join(reader, &done);
+	assert_non_null(done);
+	assert_int_equal(table_size(shared, PORT_CHUNK_SIZE), 4 * CHUNKS);
+	table_unmake(shared);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_nowait),
+		cmocka_unit_test(test_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
