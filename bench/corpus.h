@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The corpus: real pages, each compressed by lz4, as the objects of a compressed page store.
+ *
+ * It is made once and lies in a memory file, so that every process that measures maps the same one.
+ * A page of one repeated word is left out, because a store keeps no object for it; a page that does
+ * not become smaller is an object as it is.
+ */
+#ifndef BENCH_CORPUS_H
+#define BENCH_CORPUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct corpus {
+	uint64_t objects;
+	uint64_t bytes; /* of all objects */
+	uint64_t pages; /* that were read; those left out are among them */
+	uint64_t same_filled; /* pages left out */
+	uint64_t incompressible; /* objects that are whole pages */
+	uint64_t files; /* that the pages come from */
+	uint64_t page_size;
+	uint64_t room; /* objects that there is place for, in what follows */
+	uint32_t size[]; /* of each object; the objects follow, one after the other */
+};
+
+/* Makes a corpus of the pages of the files named in @list, one a line. Returns its memory file. */
+int corpus_make(FILE *list, size_t objects);
+
+const struct corpus *corpus_map(int file);
+
+/* The first object; the next begins where it ends. */
+static inline const unsigned char *corpus_data(const struct corpus *corpus)
+{
+	return (const unsigned char *)&corpus->size[corpus->room];
+}
+
+#endif /* BENCH_CORPUS_H */
