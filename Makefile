@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+#
+# A thin way into the build, which is meson's. Every target first installs the Debian packages that
+# are missing (scripts/packages).
+
+BUILD := build
+PREFIX ?= /usr/local
+
+# ThreadSanitizer of gcc 12 fails where the kernel spreads addresses wide; not every container lets
+# a process change that.
+FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.PHONY: all demo check check-mutants bench install clean help packages
+.NOTPARALLEL:
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+demo: $(BUILD)/build.ninja
+	ninja -C $(BUILD) tools/zsmalloc
+	$(BUILD)/tools/zsmalloc exit
+
+check: all build-asan/build.ninja build-tsan/build.ninja
+	meson test -C $(BUILD) --print-errorlogs
+	meson test -C build-asan --print-errorlogs
+	$(FIXED_ADDRESSES) meson test -C build-tsan --print-errorlogs
+
+check-mutants: packages
+	$(FIXED_ADDRESSES) scripts/check-mutants
+
+bench: all
+	@scripts/install-packages bench
+	meson test -C $(BUILD) --benchmark --verbose
+
+install: all
+	meson configure $(BUILD) -Dprefix=$(PREFIX)
+	meson install -C $(BUILD) $(if $(DESTDIR),--destdir '$(abspath $(DESTDIR))')
+	$(if $(DESTDIR),,[ "$$(id -u)" -ne 0 ] || ldconfig)
+
+clean:
+	rm -rf $(BUILD) build-asan build-tsan build-ci
+
+help:
+	@echo 'make                build the libraries, the command, tests and benches in $(BUILD)/'
+	@echo 'make demo           the main job: zsmalloc exit, on this machine'"'"'s own programs'
+	@echo 'make check          all tests, then all under ASan+UBSan and under TSan'
+	@echo 'make check-mutants  show that the tests notice broken code'
+	@echo 'make bench          measure'
+	@echo 'make install        install to PREFIX (now $(PREFIX)), below DESTDIR'
+	@echo 'make clean          remove what was built'
+
+packages:
+	@scripts/install-packages build
+
+$(BUILD)/build.ninja: | packages
+	meson setup $(BUILD) --prefix=$(PREFIX)
+
+build-asan/build.ninja: | packages
+	meson setup build-asan -Db_sanitize=address,undefined -Ddebug_locks=true
+
+build-tsan/build.ninja: | packages
+	meson setup build-tsan -Db_sanitize=thread -Ddebug_locks=true
+
+# The kernel module: its targets are there.
+-include kernel.mk
