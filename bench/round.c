@@ -13,10 +13,8 @@
 #include "clock.h"
 #include "corpus.h"
 #include "memory.h"
+#include "random.h"
 #include "subject.h"
-
-/* The order is the same in every round and for every subject. */
-#define SHUFFLE_SEED UINT64_C(0x9e3779b97f4a7c15)
 
 struct moment {
 	uint64_t wall;
@@ -31,27 +29,6 @@ static struct moment moment_now(void)
 		.thread = clock_ns(CLOCK_THREAD_CPUTIME_ID),
 		.wall = clock_ns(CLOCK_MONOTONIC),
 	};
-}
-
-static uint64_t random_below(uint64_t *state, uint64_t limit)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state % limit;
-}
-
-static void shuffle(unsigned long *objects, size_t count)
-{
-	uint64_t state = SHUFFLE_SEED;
-
-	for (size_t i = count; i > 1; i--) {
-		size_t other = random_below(&state, i);
-		unsigned long object = objects[i - 1];
-
-		objects[i - 1] = objects[other];
-		objects[other] = object;
-	}
 }
 
 static void store_all(const struct subject *subject, const struct corpus *corpus,
