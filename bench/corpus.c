@@ -4,60 +4,117 @@
 
 #include <err.h>
 #include <lz4.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #define READ_BUFFER (1 << 20)
+
+/* A corpus in the making. */
+struct making {
+	struct corpus *corpus;
+	unsigned char *end; /* of the objects so far */
+	ZSTD_CCtx *zstd; /* NULL: by lz4 */
+};
 
 static bool is_same_filled(const char *page, size_t size)
 {
 	return memcmp(page, page + sizeof(long), size - sizeof(long)) == 0;
 }
 
-/* Add a page as the next object, at @end. Returns where the objects end then. */
-static unsigned char *add_page(struct corpus *corpus, unsigned char *end, const char *page)
+/* The size of the compressed page at @end, or 0 if it does not become smaller. */
+static size_t compress(const struct making *making, const char *page)
 {
-	int page_size = (int)corpus->page_size;
-	int size;
+	size_t page_size = making->corpus->page_size;
+	size_t size;
+
+	if (!making->zstd)
+		return (size_t)LZ4_compress_default(page, (char *)making->end, (int)page_size,
+						    (int)page_size - 1);
+	size = ZSTD_compressCCtx(making->zstd, making->end, page_size - 1, page, page_size,
+				 ZSTD_CLEVEL_DEFAULT);
+	return ZSTD_isError(size) ? 0 : size;
+}
+
+/* Add a page as the next object. Returns whether there is room for another. */
+static bool add_page(void *arg, const char *page)
+{
+	struct making *making = arg;
+	struct corpus *corpus = making->corpus;
+	size_t size;
 
 	corpus->pages++;
 	if (is_same_filled(page, corpus->page_size)) {
 		corpus->same_filled++;
-		return end;
+		return true;
 	}
-	size = LZ4_compress_default(page, (char *)end, page_size, page_size - 1);
+	size = compress(making, page);
 	if (!size) {
-		size = page_size;
-		memcpy(end, page, corpus->page_size);
+		size = corpus->page_size;
+		memcpy(making->end, page, size);
 		corpus->incompressible++;
 	}
 	corpus->size[corpus->objects++] = (uint32_t)size;
-	corpus->bytes += (uint64_t)size;
-	return end + size;
+	corpus->bytes += size;
+	making->end += size;
+	return corpus->objects < corpus->room;
+}
+
+static bool add_process_page(void *arg, const char *page)
+{
+	struct making *making = arg;
+
+	making->corpus->process_pages++;
+	return add_page(making, page);
 }
 
 /* Add the pages of a file as the page cache holds them: the last one is filled up with zeros. */
-static unsigned char *add_file(struct corpus *corpus, unsigned char *end, const char *path,
-			       char *page)
+static void add_file(struct making *making, const char *path, char *page)
 {
+	size_t page_size = making->corpus->page_size;
 	FILE *file = fopen(path, "re");
 	size_t got;
 
 	if (!file) /* gone since it was listed */
-		return end;
+		return;
 	setvbuf(file, NULL, _IOFBF, READ_BUFFER);
-	corpus->files++;
-	while (corpus->objects < corpus->room &&
-	       (got = fread(page, 1, corpus->page_size, file)) > 0) {
-		memset(page + got, 0, corpus->page_size - got);
-		end = add_page(corpus, end, page);
+	making->corpus->files++;
+	while ((got = fread(page, 1, page_size, file)) > 0) {
+		memset(page + got, 0, page_size - got);
+		if (!add_page(making, page))
+			break;
 	}
 	fclose(file);
-	return end;
+}
+
+static bool is_process(const char *path)
+{
+	int length = 0;
+
+	return sscanf(path, "/proc/%*u/mem%n", &length) == 0 && length && !path[length];
+}
+
+static void add_listed(struct making *making, FILE *list)
+{
+	struct corpus *corpus = making->corpus;
+	char *page = malloc(corpus->page_size);
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!page)
+		err(2, "cannot make a corpus");
+	while (corpus->objects < corpus->room && getline(&line, &room, list) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if (is_process(line))
+			corpus_walk_process(line, corpus->page_size, add_process_page, making);
+		else
+			add_file(making, line, page);
+	}
+	free(line);
+	free(page);
 }
 
 static void *map(int file, size_t bytes, int protection)
@@ -69,33 +126,28 @@ static void *map(int file, size_t bytes, int protection)
 	return memory;
 }
 
-int corpus_make(FILE *list, size_t objects)
+int corpus_make(FILE *list, size_t objects, enum corpus_codec codec)
 {
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
 	size_t most = sizeof(struct corpus) + objects * (sizeof(uint32_t) + page_size);
 	int file = memfd_create("corpus", 0); /* to be inherited */
+	struct making making = { .zstd = codec == CORPUS_ZSTD ? ZSTD_createCCtx() : NULL };
 	struct corpus *corpus;
-	unsigned char *end;
-	size_t length, room = 0;
-	char *line = NULL;
-	char *page = malloc(page_size);
+	size_t length;
 
-	if (!page || file < 0 || ftruncate(file, (off_t)most) != 0)
+	if (file < 0 || ftruncate(file, (off_t)most) != 0 || (codec == CORPUS_ZSTD && !making.zstd))
 		err(2, "cannot make a corpus of %zu objects", objects);
 	corpus = map(file, most, PROT_READ | PROT_WRITE);
 	corpus->page_size = page_size;
 	corpus->room = objects;
-	end = (unsigned char *)corpus_data(corpus);
-	while (corpus->objects < objects && getline(&line, &room, list) > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		end = add_file(corpus, end, line, page);
-	}
+	making.corpus = corpus;
+	making.end = (unsigned char *)corpus_data(corpus);
+	add_listed(&making, list);
 	if (!corpus->objects)
 		errx(2, "no pages: give the names of files on standard input, one a line");
-	length = (size_t)(end - (unsigned char *)corpus);
+	length = (size_t)(making.end - (unsigned char *)corpus);
 	munmap(corpus, most);
-	free(page);
-	free(line);
+	ZSTD_freeCCtx(making.zstd);
 	if (ftruncate(file, (off_t)length) != 0)
 		err(2, "cannot make a corpus of %zu bytes", length);
 	return file;

@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 	int corpus;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	corpus = corpus_make(stdin, options.objects);
+	corpus = corpus_make(stdin, options.objects, CORPUS_LZ4);
 	results = (struct results){
 		.machine = options.machine,
 		.corpus = corpus_map(corpus),
