@@ -648,17 +648,15 @@ struct zs_pool *pool_create(const char *name, const struct pool_config *config)
 }
 
 /**
- * zs_destroy_pool() - free a pool and all that is in it.
+ * pool_destroy() - free a pool and all that is in it.
  * @pool: the pool, which nobody else uses any more
  *
  * Pending deferred frees are done first. Objects that are still there go with the pool.
  *
  * Context: May sleep.
  */
-void zs_destroy_pool(struct zs_pool *pool)
+void pool_destroy(struct zs_pool *pool)
 {
-	if (!pool_check(pool, "zs_destroy_pool() of no pool"))
-		return;
 	deferred_flush(&pool->deferred);
 	port_worker_stop(&pool->worker);
 	deferred_destroy(&pool->deferred);

@@ -56,6 +56,7 @@ struct zs_pool {
 };
 
 struct zs_pool *pool_create(const char *name, const struct pool_config *config);
+void pool_destroy(struct zs_pool *pool);
 void pool_misuse(struct zs_pool *pool, const char *what, unsigned long handle);
 bool pool_check(struct zs_pool *pool, const char *what);
 void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsigned long *handles,
@@ -67,6 +68,14 @@ struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len
 struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t *offset);
 u64 pool_reclaimable(const struct zs_pool *pool);
 
+/* What is counted of one class: zspages that are at most 10, 20, ... 99 and exactly 100 % full. */
+#define POOL_TENTHS 11
+struct class_count {
+	u32 zspages[POOL_TENTHS];
+	u64 objects;
+};
+
+void pool_count(const struct zs_pool *pool, struct class_count *count);
 void pool_show_classes(const struct zs_pool *pool, struct port_out *out);
 void pool_show_deferred(const struct zs_pool *pool, struct port_out *out);
 

@@ -6,22 +6,21 @@
  */
 #include "pool.h"
 
-#define TENTHS 11 /* zspages that are at most 10, 20, ... 99 and exactly 100 % full */
-
-/* What is counted of one class. */
-struct class_count {
-	u32 zspages[TENTHS];
-	u64 objects;
-};
-
 static unsigned int tenth(const struct size_class *class, u32 inuse)
 {
 	if (inuse >= class->geometry.slots)
-		return TENTHS - 1;
+		return POOL_TENTHS - 1;
 	return inuse ? (inuse * 10 - 1) / class->geometry.slots : 0;
 }
 
-static void count_zspages(const struct zs_pool *pool, struct class_count *count)
+/**
+ * pool_count() - count the zspages and objects of each class.
+ * @pool: the pool
+ * @count: zeroed, one a class
+ *
+ * Context: Any. Takes no lock: what changes meanwhile is counted as it is seen.
+ */
+void pool_count(const struct zs_pool *pool, struct class_count *count)
 {
 	for (u32 number = 0; (number = zspage_next(&pool->zspages, number));) {
 		const struct zspage *zspage = zspage_at(&pool->zspages, number);
@@ -42,7 +41,7 @@ static void show_class(const struct size_class *class, const struct class_count 
 	u64 zspages = 0, slots, spare;
 
 	port_print(out, " %5u %5u", class->index, class->size);
-	for (unsigned int i = 0; i < TENTHS; i++) {
+	for (unsigned int i = 0; i < POOL_TENTHS; i++) {
 		port_print(out, " %6u", count->zspages[i]);
 		zspages += count->zspages[i];
 		total->zspages[i] += count->zspages[i];
@@ -80,16 +79,16 @@ void pool_show_classes(const struct zs_pool *pool, struct port_out *out)
 		port_print(out, "no memory to count with\n");
 		return;
 	}
-	count_zspages(pool, count);
+	pool_count(pool, count);
 	port_print(out, " %5s %5s", "class", "size");
-	for (unsigned int i = 1; i < TENTHS; i++)
+	for (unsigned int i = 1; i < POOL_TENTHS; i++)
 		port_print(out, " %5u%%", i < 10 ? i * 10 : 99);
 	port_print(out, " %6s %13s %10s %10s %16s %8s\n", "100%", "obj_allocated", "obj_used",
 		   "pages_used", "pages_per_zspage", "freeable");
 	for (u32 i = 0; i < pool->classes.count; i++)
 		show_class(&pool->classes.class[i], &count[i], &total, sums, out);
 	port_print(out, "\n %5s %5s", "Total", "");
-	for (unsigned int i = 0; i < TENTHS; i++)
+	for (unsigned int i = 0; i < POOL_TENTHS; i++)
 		port_print(out, " %6u", total.zspages[i]);
 	port_print(out, " %13llu %10llu %10llu %16s %8llu\n", (unsigned long long)sums[0],
 		   (unsigned long long)total.objects, (unsigned long long)sums[1], "",

@@ -10,7 +10,6 @@
 
 struct zs_pool;
 
-void core_destroy_pool(struct zs_pool *pool);
 unsigned long core_malloc(struct zs_pool *pool, size_t size, gfp_t flags, const int nid);
 void core_free(struct zs_pool *pool, unsigned long handle);
 void core_free_deferred(struct zs_pool *pool, unsigned long handle);

@@ -91,7 +91,7 @@ void host_destroy_pool(struct zs_pool *pool)
 		return;
 	compat_shrinker_unregister(&host->shrinker);
 	debugfs_remove_pool(host->debugfs);
-	core_destroy_pool(pool);
+	pool_destroy(pool);
 	kfree(host);
 }
 

@@ -26,7 +26,6 @@
 #include "core.h"
 
 /* The core's API has names of its own here: see core.h. */
-#define zs_destroy_pool core_destroy_pool
 #define zs_malloc core_malloc
 #define zs_free core_free
 #define zs_free_deferred core_free_deferred

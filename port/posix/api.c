@@ -69,6 +69,20 @@ struct zs_pool *zs_create_pool(const char *name)
 	return zs_create_pool_with(name, NULL);
 }
 
+/**
+ * zs_destroy_pool() - free a pool and all that is in it.
+ * @pool: the pool, which nobody else uses any more
+ *
+ * Pending deferred frees are done first. Objects that are still there go with the pool.
+ *
+ * Context: May sleep.
+ */
+void zs_destroy_pool(struct zs_pool *pool)
+{
+	if (pool_check(pool, "zs_destroy_pool() of no pool"))
+		pool_destroy(pool);
+}
+
 #define BULK_LEAST 64 /* fewer objects are not worth a batch */
 
 /**
