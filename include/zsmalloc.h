@@ -76,6 +76,8 @@ enum zs_misuse {
  *	queued. Default 10
  * @max_chain: pages in the longest zspage, 1 to 16. Default 16
  * @misuse: one of enum zs_misuse
+ * @publish: 1 shows the pool to `zsmalloc top`; by default the environment variable ZSMALLOC_PUBLISH
+ *	does, if it is "1"
  */
 struct zs_pool_options {
 	size_t size;
@@ -83,6 +85,7 @@ struct zs_pool_options {
 	unsigned int deferred_delay_ms;
 	unsigned int max_chain;
 	unsigned int misuse;
+	unsigned int publish;
 };
 
 struct zs_pool *zs_create_pool(const char *name);

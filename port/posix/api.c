@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "pool.h"
+#include "publish.h"
 
 #define OPTIONS_MOST 4096 /* bytes; more is a size that nobody has set */
 
@@ -24,7 +25,8 @@ static bool options_read(struct zs_pool_options *options, const struct zs_pool_o
 		if (bytes[i])
 			return false;
 	memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
-	return options->max_chain <= ZS_MAX_CHAIN && options->misuse <= ZS_MISUSE_COUNT;
+	return options->max_chain <= ZS_MAX_CHAIN && options->misuse <= ZS_MISUSE_COUNT &&
+	       options->publish <= 1;
 }
 
 /**
@@ -54,6 +56,8 @@ struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_optio
 	pool = pool_create(name, &config);
 	if (!pool)
 		errno = ENOMEM;
+	else if (wish.publish || publish_wanted())
+		publish_add(pool, !wish.publish);
 	return pool;
 }
 
@@ -79,8 +83,10 @@ struct zs_pool *zs_create_pool(const char *name)
  */
 void zs_destroy_pool(struct zs_pool *pool)
 {
-	if (pool_check(pool, "zs_destroy_pool() of no pool"))
-		pool_destroy(pool);
+	if (!pool_check(pool, "zs_destroy_pool() of no pool"))
+		return;
+	publish_remove(pool);
+	pool_destroy(pool);
 }
 
 #define BULK_LEAST 64 /* fewer objects are not worth a batch */

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * What a program that publishes its pools shows to others: the layout of the memory they share, as
+ * `zsmalloc top` reads it. A program that only uses pools needs nothing of this.
+ *
+ * The memory is a memfd(2) named ZS_PUBLISHED_NAME, open in the program that publishes: others find
+ * it in /proc/PID/fd, where the kernel lets them open it if they may look into that program at all. It
+ * goes with the program, however that ends. It is sealed against shrinking, so that it can be mapped
+ * without fear, and @pid is the program's own, since a child of fork() has the descriptor as well.
+ *
+ * Nothing is counted while nobody asks. Who wants to read adds 1 to @asked, wakes one who waits
+ * on it (futex(2), not private), and waits on @answered until that has come to what @asked was after
+ * the addition, or beyond. Who then reads @pool[] must look at @sequence before, which must be even,
+ * and after, when it must be the same: else the program was writing, and the reading is void.
+ */
+#ifndef ZSMALLOC_PUBLISHED_H
+#define ZSMALLOC_PUBLISHED_H
+
+#include <stdint.h>
+
+#define ZS_PUBLISHED_NAME "zsmalloc-published"
+#define ZS_PUBLISHED_VERSION 1
+#define ZS_PUBLISHED_POOLS 64 /* more than these are not shown */
+#define ZS_PUBLISHED_CLASSES 512
+#define ZS_PUBLISHED_TENTHS 11
+
+/**
+ * struct zs_published_class - a size class.
+ * @size: of its slots, bytes
+ * @pages: in one of its zspages
+ * @slots: in one of its zspages
+ * @zspages: how many there are that are at most 10, 20, ... 90, 99 and exactly 100 % full
+ * @objects: how many there are
+ */
+struct zs_published_class {
+	uint32_t size;
+	uint32_t pages;
+	uint32_t slots;
+	uint32_t zspages[ZS_PUBLISHED_TENTHS];
+	uint64_t objects;
+};
+
+/**
+ * struct zs_published_pool - a pool.
+ * @id: no other pool of this program had it; 0: there is no pool here
+ * @name: ended by a zero byte
+ * @objects: how many there are
+ * @stored: bytes of the slots that hold objects
+ * @pages: that the zspages have
+ * @resident: bytes of memory that the pool holds: zspages, free pages that it keeps, tables
+ * @pending: handles in the deferred queue
+ * @capacity: handles that it takes
+ * @queued: handles that it ever took
+ * @drained: handles of these that are free
+ * @drains: how often it was drained
+ * @fallbacks: deferred frees that it could not take, and that were done at once
+ * @longest_drain_ns: nanoseconds that the longest drain took
+ * @pages_compacted: pages that compaction gave back
+ * @misuses: wrong calls that were caught and survived
+ * @page_size: bytes
+ * @classes: how many of @class there are
+ * @class: from the smallest
+ */
+struct zs_published_pool {
+	uint64_t id;
+	char name[64];
+	uint64_t objects;
+	uint64_t stored;
+	uint64_t pages;
+	uint64_t resident;
+	uint64_t pending;
+	uint64_t capacity;
+	uint64_t queued;
+	uint64_t drained;
+	uint64_t drains;
+	uint64_t fallbacks;
+	uint64_t longest_drain_ns;
+	uint64_t pages_compacted;
+	uint64_t misuses;
+	uint32_t page_size;
+	uint32_t classes;
+	struct zs_published_class class[ZS_PUBLISHED_CLASSES];
+};
+
+/**
+ * struct zs_published - all that is shared.
+ * @version: ZS_PUBLISHED_VERSION; what has another is laid out in another way
+ * @pid: of the program that publishes, as it knows itself
+ * @asked: see above; the only field that others write
+ * @answered: see above
+ * @sequence: odd while what follows is written
+ * @reserved: 0
+ * @pool: the pools, with gaps
+ */
+struct zs_published {
+	uint32_t version;
+	uint32_t pid;
+	uint32_t asked;
+	uint32_t answered;
+	uint32_t sequence;
+	uint32_t reserved;
+	struct zs_published_pool pool[ZS_PUBLISHED_POOLS];
+};
+
+#endif /* ZSMALLOC_PUBLISHED_H */
