@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The memory of this process: see memory.h. */
+/* Memory: see memory.h. */
 #include "memory.h"
 
 #include <err.h>
@@ -12,21 +12,32 @@
 #define LINE 64
 #define LEAST_SWEEP ((size_t)128 << 20)
 
-uint64_t memory_resident(void)
+/* The kilobytes that a file of /proc tells under a name, as bytes. */
+static uint64_t told(const char *path, const char *name)
 {
-	FILE *file = fopen("/proc/self/smaps_rollup", "re");
+	FILE *file = fopen(path, "re");
 	unsigned long long kilobytes = 0;
 	char line[256];
 
 	if (!file)
-		err(2, "cannot read /proc/self/smaps_rollup");
+		err(2, "cannot read %s", path);
 	while (fgets(line, sizeof(line), file))
-		if (strncmp(line, "Anonymous:", 10) == 0)
-			kilobytes = strtoull(line + 10, NULL, 10);
+		if (strncmp(line, name, strlen(name)) == 0)
+			kilobytes = strtoull(line + strlen(name), NULL, 10);
 	fclose(file);
 	if (!kilobytes)
-		errx(2, "/proc/self/smaps_rollup tells no anonymous memory");
+		errx(2, "%s does not tell %s", path, name);
 	return kilobytes * 1024;
+}
+
+uint64_t memory_resident(void)
+{
+	return told("/proc/self/smaps_rollup", "Anonymous:");
+}
+
+uint64_t memory_available(void)
+{
+	return told("/proc/meminfo", "MemAvailable:");
 }
 
 void *memory_touched(size_t bytes)

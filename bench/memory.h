@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The memory of this process: how much it holds, and making it cold. */
+/* Memory: how much this process holds, how much it may have, and making it cold. */
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H
 
@@ -8,6 +8,9 @@
 
 /* Anonymous memory that is resident: exactly, counted by the kernel page by page. */
 uint64_t memory_resident(void);
+
+/* What the system could give to processes now. */
+uint64_t memory_available(void);
 
 /* A mapping whose pages are all there already, so that it changes no later memory_resident(). */
 void *memory_touched(size_t bytes);

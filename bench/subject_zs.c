@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Ours: a pool, and each of its ways to free. The deferred way is measured
- *   parked   budget lifted and a long delay, and the worker runs only when the caller's CPU has
- *            nothing else to do: the caller's cost stands alone, and the flush is the drain's
- *   running  budget lifted, shortest delay: the worker drains beside the caller
- *   default  a pool as zs_create_pool() makes it: the budget may be used up, and then the call falls
- *            back to zs_free()
+ *   parked    budget lifted and a long delay, and the worker runs only when the caller's CPU has
+ *             nothing else to do: the caller's cost stands alone, and the flush is the drain's
+ *   running   budget lifted, shortest delay: the worker drains beside the caller
+ *   late      budget lifted, and a delay long enough to queue everything before the drain begins
+ *   lifted    budget lifted, the rest as zs_create_pool() makes it
+ *   default   a pool as zs_create_pool() makes it
+ *   small     the budget that is promised at least: it may be used up, and then the call falls back to
+ *             zs_free()
+ *   original  the queue as it was first proposed (original.h), on zs_free()
  */
 #include <err.h>
 #include <errno.h>
@@ -17,10 +21,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "memory.h"
+#include "original.h"
 #include "subject.h"
 #include "zsmalloc.h"
 
 static struct zs_pool *pool;
+static struct original *original;
+static uint64_t resident; /* once all is stored */
 
 static const char *zs_open(const struct subject *subject)
 {
@@ -28,6 +36,14 @@ static const char *zs_open(const struct subject *subject)
 	if (!pool)
 		err(2, "zs_create_pool_with()");
 	return ZS_VERSION;
+}
+
+static const char *original_open(const struct subject *subject)
+{
+	const char *version = zs_open(subject);
+
+	original = original_start(pool);
+	return version;
 }
 
 static void *create_idle(void *subject)
@@ -63,8 +79,18 @@ static unsigned long zs_store(const void *data, size_t size)
 
 	if (zs_is_err(handle))
 		errx(2, "zs_malloc() of %zu bytes: %s", size, strerror(-zs_err(handle)));
-	zs_obj_write(pool, handle, (void *)data, size);
+	if (data)
+		zs_obj_write(pool, handle, (void *)data, size);
 	return handle;
+}
+
+static void zs_read(unsigned long handle, void *buffer, size_t size)
+{
+	void *object = zs_obj_read_begin(pool, handle, size, buffer);
+
+	if (object != buffer)
+		memcpy(buffer, object, size);
+	zs_obj_read_end(pool, handle, size, object);
 }
 
 static void free_now(const unsigned long *objects, size_t count)
@@ -79,6 +105,12 @@ static void free_deferred(const unsigned long *objects, size_t count)
 		zs_free_deferred(pool, objects[i]);
 }
 
+static void free_original(const unsigned long *objects, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		original_free(original, objects[i]);
+}
+
 static void free_bulk(const unsigned long *objects, size_t count)
 {
 	zs_free_bulk(pool, objects, count);
@@ -86,37 +118,65 @@ static void free_bulk(const unsigned long *objects, size_t count)
 
 static void zs_stored(json_t *figures)
 {
+	resident = memory_resident();
 	figure_set(figures, "pool_bytes",
 		   (uint64_t)zs_get_total_pages(pool) * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
-/* The figure that the deferred queue shows under that name. */
-static uint64_t deferred_figure(const char *text, const char *name)
+/* The figures that the deferred queue shows under these names, summed. */
+static uint64_t deferred_sum(const char *const names[])
 {
-	const char *at = strstr(text, name);
-	uint64_t value;
+	char text[4096] = "";
+	FILE *file = fmemopen(text, sizeof(text), "w");
+	uint64_t sum = 0;
 
-	if (!at || sscanf(at + strlen(name), ": %" SCNu64, &value) != 1)
-		errx(2, "zs_stats_deferred() does not tell %s", name);
-	return value;
+	if (!file || zs_stats_deferred(pool, file) != 0 || fclose(file) != 0)
+		err(2, "zs_stats_deferred()");
+	for (; *names; names++) {
+		const char *at = strstr(text, *names);
+		uint64_t value;
+
+		if (!at || sscanf(at + strlen(*names), ": %" SCNu64, &value) != 1)
+			errx(2, "zs_stats_deferred() does not tell %s", *names);
+		sum += value;
+	}
+	return sum;
+}
+
+static uint64_t deferred_pending(void)
+{
+	return deferred_sum((const char *const[]){ "pending", NULL });
 }
 
 static void deferred_freed(json_t *figures)
 {
-	uint64_t pending, fallbacks;
-	char *text = NULL;
-	size_t size = 0;
-	FILE *file = open_memstream(&text, &size);
+	static const char *const fallbacks[] = { "fallbacks_full", "fallbacks_contended",
+						 "fallbacks_no_memory", NULL };
 
-	if (!file || zs_stats_deferred(pool, file) != 0 || fclose(file) != 0)
-		err(2, "zs_stats_deferred()");
-	pending = deferred_figure(text, "pending");
-	fallbacks = deferred_figure(text, "fallbacks_full") +
-		    deferred_figure(text, "fallbacks_contended") +
-		    deferred_figure(text, "fallbacks_no_memory");
-	free(text);
-	figure_set(figures, "pending", pending);
-	figure_set(figures, "fallbacks", fallbacks);
+	figure_set(figures, "pending", deferred_pending());
+	figure_set(figures, "fallbacks", deferred_sum(fallbacks));
+	figure_set(figures, "contended",
+		   deferred_sum((const char *const[]){ "fallbacks_contended", NULL }));
+}
+
+/* What came with the queue is the queue's: nobody drains. */
+static void parked_freed(json_t *figures)
+{
+	uint64_t now = memory_resident();
+
+	deferred_freed(figures);
+	figure_set(figures, "queue_bytes", now > resident ? now - resident : 0);
+}
+
+static uint64_t original_waiting(void)
+{
+	return original_pending(original);
+}
+
+static void original_freed(json_t *figures)
+{
+	figure_set(figures, "pending", original_pending(original));
+	figure_set(figures, "fallbacks", original_fallbacks(original));
 }
 
 static void zs_settle(void)
@@ -125,6 +185,12 @@ static void zs_settle(void)
 	if (zs_get_total_pages(pool) != 0)
 		errx(2, "%lu pages are left in the pool after all was freed",
 		     zs_get_total_pages(pool));
+}
+
+static void original_settle(void)
+{
+	original_stop(original);
+	zs_settle();
 }
 
 static void zs_give_back(void)
@@ -144,18 +210,57 @@ static const struct zs_pool_options running = {
 	.deferred_delay_ms = 1,
 };
 
+static const struct zs_pool_options late = {
+	.size = sizeof(late),
+	.deferred_budget = SIZE_MAX,
+	.deferred_delay_ms = 200,
+};
+
+static const struct zs_pool_options lifted = {
+	.size = sizeof(lifted),
+	.deferred_budget = SIZE_MAX,
+};
+
+static const struct zs_pool_options small = {
+	.size = sizeof(small),
+	.deferred_budget = (size_t)128 << 20,
+};
+
 #define ZS_SUBJECT                                                                                 \
-	.store = zs_store, .stored = zs_stored, .settle = zs_settle, .give_back = zs_give_back
+	.open = zs_open, .store = zs_store, .stored = zs_stored, .read = zs_read,                  \
+	.settle = zs_settle, .give_back = zs_give_back
+#define ZS_DEFERRED                                                                                \
+	ZS_SUBJECT, .free_all = free_deferred, .freed = deferred_freed, .pending = deferred_pending
 
 static const struct subject subjects[] = {
-	{ ZS_SUBJECT, .open = zs_open, .name = "free", .free_all = free_now },
-	{ ZS_SUBJECT, .open = zs_open, .name = "bulk", .free_all = free_bulk },
-	{ ZS_SUBJECT, .open = zs_open_parked, .name = "parked", .free_all = free_deferred,
-	  .freed = deferred_freed, .options = &parked },
-	{ ZS_SUBJECT, .open = zs_open, .name = "running", .free_all = free_deferred,
-	  .freed = deferred_freed, .options = &running },
-	{ ZS_SUBJECT, .open = zs_open, .name = "default", .free_all = free_deferred,
-	  .freed = deferred_freed },
+	{ .name = "free", ZS_SUBJECT, .free_all = free_now },
+	{ .name = "bulk", ZS_SUBJECT, .free_all = free_bulk },
+	{ .name = "running", ZS_DEFERRED, .options = &running },
+	{ .name = "late", ZS_DEFERRED, .options = &late },
+	{ .name = "lifted", ZS_DEFERRED, .options = &lifted },
+	{ .name = "default", ZS_DEFERRED },
+	{ .name = "small", ZS_DEFERRED, .options = &small },
+	{ .name = "parked",
+	  .open = zs_open_parked,
+	  .store = zs_store,
+	  .stored = zs_stored,
+	  .read = zs_read,
+	  .free_all = free_deferred,
+	  .freed = parked_freed,
+	  .pending = deferred_pending,
+	  .settle = zs_settle,
+	  .give_back = zs_give_back,
+	  .options = &parked },
+	{ .name = "original",
+	  .open = original_open,
+	  .store = zs_store,
+	  .stored = zs_stored,
+	  .read = zs_read,
+	  .free_all = free_original,
+	  .freed = original_freed,
+	  .pending = original_waiting,
+	  .settle = original_settle,
+	  .give_back = zs_give_back },
 };
 
 const struct subject *subject_zs(const char *name)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * One round, in a process of its own: store the corpus, make memory cold, free every object, and
- * print what that took as JSON.
+ * A round of bench_free and bench_cliff, in a process of its own: store objects, make memory cold, free
+ * every object, and print what that took as JSON.
  *
- * usage: round SUBJECT 'in order'|random CORPUS, the number of the corpus's open memory file
+ * usage: free_round SUBJECT 'in order'|random [OBJECTS] CORPUS, the number of the corpus's open memory
+ * file. Without OBJECTS: those of the corpus.
  */
 #include <err.h>
 #include <stdbool.h>
@@ -11,10 +12,9 @@
 #include <string.h>
 
 #include "clock.h"
-#include "corpus.h"
 #include "memory.h"
+#include "objects.h"
 #include "random.h"
-#include "subject.h"
 
 struct moment {
 	uint64_t wall;
@@ -31,18 +31,10 @@ static struct moment moment_now(void)
 	};
 }
 
-static void store_all(const struct subject *subject, const struct corpus *corpus,
-		      unsigned long *objects)
-{
-	const unsigned char *data = corpus_data(corpus);
-
-	for (size_t i = 0; i < corpus->objects; i++) {
-		objects[i] = subject->store(data, corpus->size[i]);
-		data += corpus->size[i];
-	}
-}
-
-/* Free everything, and tell what the caller's loop, the flush and giving the memory back took. */
+/*
+ * Free everything, and tell what the caller's loop, the flush and giving the memory back took. What it
+ * takes to look at the queue in between does not count.
+ */
 static void free_and_measure(const struct subject *subject, const unsigned long *objects,
 			     size_t count, json_t *figures)
 {
@@ -66,50 +58,47 @@ static void free_and_measure(const struct subject *subject, const unsigned long 
 	figure_set(figures, "caller_cpu", freed.thread - start.thread);
 	figure_set(figures, "flush", settled.wall - settling.wall);
 	figure_set(figures, "flush_cpu", settled.process - settling.process);
-	figure_set(figures, "all_cpu", back.process - start.process);
-	figure_set(figures, "back", back.wall - start.wall);
+	figure_set(figures, "all_cpu",
+		   freed.process - start.process + back.process - settling.process);
+	figure_set(figures, "back", freed.wall - start.wall + back.wall - settling.wall);
 }
 
-static json_t *run(const struct subject *subject, bool random, const struct corpus *corpus)
+static json_t *run(const struct subject *subject, bool random, const struct corpus *corpus,
+		   size_t count)
 {
-	unsigned long *objects = memory_touched(corpus->objects * sizeof(*objects));
+	unsigned long *stored = memory_touched(count * sizeof(*stored));
 	json_t *figures = json_object(); /* now: later it would lie behind the peer's objects */
-	uint64_t before, held;
+	struct objects objects = { .corpus = corpus };
+	uint64_t before, bytes;
 	const char *version;
 
 	before = memory_resident();
 	version = subject->open(subject);
-	store_all(subject, corpus, objects);
-	held = memory_resident() - before;
+	bytes = objects_store(&objects, subject, stored, count);
+	figure_set(figures, "resident_bytes", memory_resident() - before);
 	if (subject->stored)
 		subject->stored(figures);
 	if (random)
-		shuffle(objects, corpus->objects);
+		shuffle(stored, count);
 	memory_make_cold(corpus_data(corpus), corpus->bytes);
-	free_and_measure(subject, objects, corpus->objects, figures);
+	free_and_measure(subject, stored, count, figures);
 
 	json_object_set_new(figures, "version", json_string(version));
-	figure_set(figures, "objects", corpus->objects);
-	figure_set(figures, "stored_bytes", corpus->bytes);
-	figure_set(figures, "resident_bytes", held);
+	figure_set(figures, "objects", count);
+	figure_set(figures, "stored_bytes", bytes);
 	return figures;
 }
 
 int main(int argc, char **argv)
 {
+	const struct corpus *corpus;
 	const struct subject *subject;
 
-	if (argc != 4 || (strcmp(argv[2], "in order") != 0 && strcmp(argv[2], "random") != 0))
-		errx(2, "usage: %s SUBJECT 'in order'|random CORPUS", argv[0]);
-	subject = subject_zs(argv[1]);
-	if (!subject)
-		subject = subject_peer(argv[1]);
-	if (!subject) {
-		warnx("there is no subject '%s'", argv[1]);
-		return 2;
-	}
-	if (json_dumpf(run(subject, strcmp(argv[2], "random") == 0, corpus_map(atoi(argv[3]))),
-		       stdout, JSON_INDENT(2)) != 0)
-		errx(2, "cannot write the figures");
-	return 0;
+	if (argc < 4 || argc > 5 ||
+	    (strcmp(argv[2], "in order") != 0 && strcmp(argv[2], "random") != 0))
+		errx(2, "usage: %s SUBJECT 'in order'|random [OBJECTS] CORPUS", argv[0]);
+	subject = subject_find(argv[1]);
+	corpus = corpus_map(atoi(argv[argc - 1]));
+	return round_print(run(subject, strcmp(argv[2], "random") == 0, corpus,
+			       argc == 5 ? strtoul(argv[3], NULL, 10) : corpus->objects));
 }
