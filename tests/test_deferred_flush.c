@@ -2,7 +2,8 @@
 /*
  * zs_free_deferred_flush() waits for a running drain, then drains the rest: on return every handle
  * that was queued before is free. Producers cannot keep it from returning. (Reaches inside for the
- * order of events, with an owner of its own: src/deferred.h.)
+ * order of events, with an owner of its own: src/deferred.h. Wraps nanosleep(), by which a flush that
+ * waits for a producer shows it.)
  */
 #include "fake_owner.h"
 
@@ -29,6 +30,19 @@ static void *drain(void *arg)
 	return deferred_try_drain(&owner->queue, true, &drained) ? owner : NULL;
 }
 
+static _Thread_local bool is_flush;
+static atomic_uint pauses; /* of flushes */
+
+int __real_nanosleep(const struct timespec *time, struct timespec *rest);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest);
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest)
+{
+	if (is_flush)
+		atomic_fetch_add(&pauses, 1);
+	return __real_nanosleep(time, rest);
+}
+
 struct flush {
 	pthread_t thread;
 	struct fake_owner *owner;
@@ -40,6 +54,7 @@ static void *flush(void *arg)
 {
 	struct flush *flush = arg;
 
+	is_flush = true;
 	deferred_flush(&flush->owner->queue);
 	atomic_store(&flush->freed, atomic_load(&flush->owner->freed));
 	atomic_store(&flush->returned, true);
@@ -82,6 +97,39 @@ static void test_waits_for_drain(void **state)
 	pthread_join(drainer, &drained);
 	assert_non_null(drained);
 	assert_int_equal(atomic_load(&flushing.freed), 1500);
+	owner_destroy(owner);
+}
+
+static struct flush flush_meanwhile;
+
+static bool pauses_or_returned(void *arg)
+{
+	struct flush *flush = arg;
+
+	return atomic_load(&pauses) || atomic_load(&flush->returned);
+}
+
+/* In the middle of a put, which has its lane to itself, another thread flushes. */
+static void flush_in_put(struct fake_owner *owner, unsigned int delay_ms)
+{
+	(void)delay_ms;
+	owner->in_wake = NULL;
+	atomic_store(&pauses, 0);
+	assert_int_equal(pthread_create(&flush_meanwhile.thread, NULL, flush, &flush_meanwhile), 0);
+	assert_true(wait_for(pauses_or_returned, &flush_meanwhile));
+	assert_false(atomic_load(&flush_meanwhile.returned));
+}
+
+static void test_waits_for_put(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 600);
+
+	(void)state;
+	flush_meanwhile.owner = owner;
+	owner->in_wake = flush_in_put;
+	assert_int_equal(owner_put(owner), DEFERRED_QUEUED);
+	assert_int_equal(pthread_join(flush_meanwhile.thread, NULL), 0);
+	assert_int_equal(atomic_load(&flush_meanwhile.freed), 1);
 	owner_destroy(owner);
 }
 
@@ -180,6 +228,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_for_drain),
+		cmocka_unit_test(test_waits_for_put),
 		cmocka_unit_test(test_endless_producer),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_empty),

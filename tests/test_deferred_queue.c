@@ -244,6 +244,53 @@ static void test_contended_host(void **state)
 	forced_cpus = 0;
 }
 
+static atomic_bool put_second;
+
+static void *put_second_word(void *arg)
+{
+	struct fake_owner *owner = arg;
+	bool queued = deferred_put(&owner->queue, 2) == DEFERRED_QUEUED;
+
+	atomic_store_explicit(&put_second, true, memory_order_relaxed);
+	return queued ? owner : NULL;
+}
+
+static void *put_third_word(void *arg)
+{
+	struct fake_owner *owner = arg;
+
+	while (!atomic_load_explicit(&put_second, memory_order_relaxed))
+		sched_yield();
+	return deferred_put(&owner->queue, 3) == DEFERRED_QUEUED ? owner : NULL;
+}
+
+/*
+ * Two threads use one lane, one after the other, and nothing but the lane's lock orders what they do
+ * to it: ThreadSanitizer sees if that does not.
+ */
+static void test_lane_handed_over(void **state)
+{
+	struct fake_owner *owner;
+	pthread_t second, third;
+	void *queued;
+
+	(void)state;
+	forced_cpus = 1;
+	owner = owner_make(32768, 600);
+	assert_int_equal(owner_put(owner), DEFERRED_QUEUED);
+	atomic_store(&put_second, false);
+	assert_int_equal(pthread_create(&third, NULL, put_third_word, owner), 0);
+	assert_int_equal(pthread_create(&second, NULL, put_second_word, owner), 0);
+	assert_int_equal(pthread_join(second, &queued), 0);
+	assert_non_null(queued);
+	assert_int_equal(pthread_join(third, &queued), 0);
+	assert_non_null(queued);
+	owner->put = 3;
+	assert_balance(owner, 0);
+	owner_destroy(owner);
+	forced_cpus = 0;
+}
+
 /* A drain that finds a flush waiting leaves the work to it. */
 static void test_steps_back(void **state)
 {
@@ -335,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_contended),
 		cmocka_unit_test(test_contended_host),
+		cmocka_unit_test(test_lane_handed_over),
 		cmocka_unit_test(test_steps_back),
 	};
 
