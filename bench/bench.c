@@ -116,11 +116,12 @@ static void run_rounds(const struct options *options, int corpus, struct results
 		round++;
 }
 
-static size_t objects_that_fit(void)
+static size_t objects_that_fit(const struct bench *bench)
 {
 	size_t most = memory_available() / BYTES_PER_OBJECT;
+	size_t wanted = bench->objects ? bench->objects : OBJECTS;
 
-	return most < OBJECTS ? most : OBJECTS;
+	return most < wanted ? most : wanted;
 }
 
 /* The corpus has its memory already; a quarter more than the objects' bytes is for the allocator. */
@@ -199,7 +200,7 @@ int bench_main(const struct bench *bench, int argc, char **argv)
 	int corpus;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	corpus = corpus_make(stdin, options.objects ? options.objects : objects_that_fit(),
+	corpus = corpus_make(stdin, options.objects ? options.objects : objects_that_fit(bench),
 			     bench->codec);
 	results.machine = options.machine;
 	results.corpus = corpus_map(corpus);

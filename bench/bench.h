@@ -50,6 +50,7 @@ struct bench {
 	const char *name;
 	const char *title;
 	enum corpus_codec codec;
+	size_t objects; /* in the corpus, if there is memory; 0: 500,000 */
 	const struct contender *contender;
 	size_t contenders;
 	const struct condition *condition; /* those with many objects come last */

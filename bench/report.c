@@ -93,10 +93,12 @@ static void print_corpus(const struct results *results)
 
 	printf("The corpus: %" PRIu64 " objects, %.0f MB, mean %.0f bytes: %s of %" PRIu64
 	       " pages of %" PRIu64 " files\n"
-	       "(%" PRIu64 " same-filled pages left out, %" PRIu64 " objects incompressible).\n",
+	       "(%" PRIu64 " pages of processes' memory besides, %" PRIu64
+	       " same-filled pages left out, %" PRIu64 " objects incompressible).\n",
 	       corpus->objects, (double)corpus->bytes / MB,
-	       (double)corpus->bytes / (double)corpus->objects, codec_name(results), corpus->pages,
-	       corpus->files, corpus->same_filled, corpus->incompressible);
+	       (double)corpus->bytes / (double)corpus->objects, codec_name(results),
+	       corpus->pages - corpus->process_pages, corpus->files, corpus->process_pages,
+	       corpus->same_filled, corpus->incompressible);
 	if (corpus->objects < corpus->room)
 		printf("These are all pages that there are: fewer than the %" PRIu64
 		       " that were asked for.\n",

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A round of bench_churn, in a process of its own: store the corpus's objects, then replace one at
+ * random by one of a size drawn from the corpus, very often, so that the number of objects stays the
+ * same. Prints as JSON how long that took and what was resident on the way.
+ *
+ * usage: churn_round SUBJECT REPLACEMENTS CORPUS
+ * SUBJECT is as for bench_free, or "by hand": a thread calls zs_compact() ten times a second.
+ */
+#include <err.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "corpus.h"
+#include "memory.h"
+#include "random.h"
+#include "subject.h"
+
+#define SAMPLES 20
+#define COMPACT_EVERY_NS 100000000
+
+struct churn {
+	const struct subject *subject;
+	const struct corpus *corpus;
+	unsigned long *objects;
+	uint32_t *size;
+	uint64_t bytes;
+	uint64_t random;
+	const char *
+		content; /* a page: what is in the objects does not matter, that it is written does */
+};
+
+struct compactor {
+	const struct subject *subject;
+	pthread_t thread;
+	atomic_bool stop;
+};
+
+static void *compact(void *arg)
+{
+	struct compactor *compactor = arg;
+	const struct timespec pause = { .tv_nsec = COMPACT_EVERY_NS };
+
+	while (!atomic_load(&compactor->stop)) {
+		compactor->subject->give_back();
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static void store(struct churn *churn, size_t i, uint32_t size)
+{
+	churn->objects[i] = churn->subject->store(churn->content, size);
+	churn->size[i] = size;
+	churn->bytes += size;
+}
+
+static void replace(struct churn *churn)
+{
+	size_t i = random_below(&churn->random, churn->corpus->objects);
+	uint32_t size = churn->corpus->size[random_below(&churn->random, churn->corpus->objects)];
+
+	churn->subject->free_all(&churn->objects[i], 1);
+	churn->bytes -= churn->size[i];
+	store(churn, i, size);
+}
+
+/* What is resident, and the bytes that are stored, now. */
+static json_t *sample(const struct churn *churn, uint64_t before, uint64_t replaced)
+{
+	json_t *figures = json_object();
+
+	figure_set(figures, "replaced", replaced);
+	figure_set(figures, "bytes", churn->bytes);
+	figure_set(figures, "resident", memory_resident() - before);
+	return figures;
+}
+
+/* The loop is timed in stretches, without the samples between them. */
+static void run(struct churn *churn, uint64_t before, uint64_t replacements, json_t *figures)
+{
+	json_t *samples = json_array();
+	uint64_t wall = 0, cpu = 0;
+
+	json_array_append_new(samples, sample(churn, before, 0));
+	for (uint64_t i = 1; i <= SAMPLES; i++) {
+		uint64_t until = replacements * i / SAMPLES;
+		uint64_t start = clock_ns(CLOCK_MONOTONIC);
+		uint64_t start_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+		for (uint64_t n = replacements * (i - 1) / SAMPLES; n < until; n++)
+			replace(churn);
+		wall += clock_ns(CLOCK_MONOTONIC) - start;
+		cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start_cpu;
+		json_array_append_new(samples, sample(churn, before, until));
+	}
+	json_object_set(figures, "end", json_array_get(samples, SAMPLES));
+	json_object_set_new(figures, "samples", samples);
+	figure_set(figures, "replacements", replacements);
+	figure_set(figures, "wall", wall);
+	figure_set(figures, "cpu", cpu);
+}
+
+static void churn_open(struct churn *churn, const char *subject, int corpus)
+{
+	churn->subject = subject_find(subject);
+	churn->corpus = corpus_map(corpus);
+	churn->random = RANDOM_SEED;
+	churn->objects = memory_touched(churn->corpus->objects * sizeof(*churn->objects));
+	churn->size = memory_touched(churn->corpus->objects * sizeof(*churn->size));
+	churn->content = memory_touched(churn->corpus->page_size);
+}
+
+static void compactor_start(struct compactor *compactor, const struct subject *subject)
+{
+	compactor->subject = subject;
+	errno = pthread_create(&compactor->thread, NULL, compact, compactor);
+	if (errno)
+		err(2, "pthread_create()");
+}
+
+static void compactor_stop(struct compactor *compactor)
+{
+	atomic_store(&compactor->stop, true);
+	pthread_join(compactor->thread, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct churn churn = { .bytes = 0 };
+	struct compactor compactor = { .stop = false };
+	json_t *figures;
+	uint64_t before;
+	bool by_hand;
+
+	if (argc != 4)
+		errx(2, "usage: %s SUBJECT REPLACEMENTS CORPUS", argv[0]);
+	by_hand = strcmp(argv[1], "by hand") == 0;
+	churn_open(&churn, by_hand ? "free" : argv[1], atoi(argv[3]));
+	figures = json_object(); /* now: later it would lie behind the peer's objects */
+	before = memory_resident();
+	json_object_set_new(figures, "version", json_string(churn.subject->open(churn.subject)));
+	for (size_t i = 0; i < churn.corpus->objects; i++)
+		store(&churn, i, churn.corpus->size[i]);
+	if (by_hand)
+		compactor_start(&compactor, churn.subject);
+	run(&churn, before, strtoull(argv[2], NULL, 10), figures);
+	if (by_hand)
+		compactor_stop(&compactor);
+	return round_print(figures);
+}
