@@ -10,8 +10,9 @@
  *
  * Nothing is counted while nobody asks. Who wants to read adds 1 to @asked, wakes one who waits
  * on it (futex(2), not private), and waits on @answered until that has come to what @asked was after
- * the addition, or beyond. Who then reads @pool[] must look at @sequence before, which must be even,
- * and after, when it must be the same: else the program was writing, and the reading is void.
+ * the addition, or beyond. Then @present and @pool[] can be read, by words of 8 bytes and with acquire
+ * order, between two looks at @sequence, the first with acquire order: if it is not even, or not the
+ * same both times, the program was writing, and the reading is void.
  */
 #ifndef ZSMALLOC_PUBLISHED_H
 #define ZSMALLOC_PUBLISHED_H
@@ -20,7 +21,7 @@
 
 #define ZS_PUBLISHED_NAME "zsmalloc-published"
 #define ZS_PUBLISHED_VERSION 1
-#define ZS_PUBLISHED_POOLS 64 /* more than these are not shown */
+#define ZS_PUBLISHED_POOLS 64 /* more than these are not shown: bits of a word */
 #define ZS_PUBLISHED_CLASSES 512
 #define ZS_PUBLISHED_TENTHS 11
 
@@ -42,7 +43,7 @@ struct zs_published_class {
 
 /**
  * struct zs_published_pool - a pool.
- * @id: no other pool of this program had it; 0: there is no pool here
+ * @id: no other pool of this program had it
  * @name: ended by a zero byte
  * @objects: how many there are
  * @stored: bytes of the slots that hold objects
@@ -90,7 +91,8 @@ struct zs_published_pool {
  * @answered: see above
  * @sequence: odd while what follows is written
  * @reserved: 0
- * @pool: the pools, with gaps
+ * @present: bit i is set if there is a pool in @pool[i]; where it is not, don't look
+ * @pool: the pools
  */
 struct zs_published {
 	uint32_t version;
@@ -99,6 +101,7 @@ struct zs_published {
 	uint32_t answered;
 	uint32_t sequence;
 	uint32_t reserved;
+	uint64_t present;
 	struct zs_published_pool pool[ZS_PUBLISHED_POOLS];
 };
 

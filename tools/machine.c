@@ -10,29 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* Copies the value of the first line "KEY : VALUE" of a file of /proc. */
-static bool read_field(const char *path, const char *key, char *value, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	bool found = false;
-	char *line = NULL;
-	size_t room = 0;
-
-	if (!file)
-		return false;
-	while (!found && getline(&line, &room, file) > 0) {
-		const char *colon = strchr(line, ':');
-
-		if (!colon || strncmp(line, key, strlen(key)) != 0)
-			continue;
-		colon += 1 + strspn(colon + 1, " \t");
-		snprintf(value, size, "%.*s", (int)strcspn(colon, "\n"), colon);
-		found = true;
-	}
-	free(line);
-	fclose(file);
-	return found;
-}
+#include "proc.h"
 
 static unsigned int usable_cores(void)
 {
@@ -48,7 +26,7 @@ void machine_read(struct machine *machine)
 	struct utsname name;
 
 	uname(&name);
-	if (!read_field("/proc/cpuinfo", "model name", machine->cpu, sizeof(machine->cpu)))
+	if (!proc_field("/proc/cpuinfo", "model name", machine->cpu, sizeof(machine->cpu)))
 		snprintf(machine->cpu, sizeof(machine->cpu), "%s", name.machine);
 	snprintf(machine->kernel, sizeof(machine->kernel), "%.60s %.60s", name.sysname,
 		 name.release);
@@ -61,7 +39,7 @@ static bool read_kilobytes(const char *path, const char *key, uint64_t *bytes)
 {
 	char value[64];
 
-	if (!read_field(path, key, value, sizeof(value)))
+	if (!proc_field(path, key, value, sizeof(value)))
 		return false;
 	*bytes = strtoull(value, NULL, 10) * 1024;
 	return true;

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /* The report for programs: every figure of every round. Times are in nanoseconds. */
-#include <jansson.h>
-#include <stdio.h>
-
-#include "cli.h"
+#include "json.h"
 #include "report.h"
 #include "summary.h"
 #include "zsmalloc.h"
@@ -12,18 +9,6 @@ static const char *const policy_names[POLICIES] = {
 	[ZRAM_FREE_DEFERRED] = "deferred",
 	[ZRAM_FREE_NOW] = "freed_at_once",
 };
-
-/* json_pack() gives NULL for no memory, and for a part that is NULL: the report checks once. */
-static json_t *number(uint64_t value)
-{
-	return json_integer((json_int_t)value);
-}
-
-static void append(json_t *array, json_t *value)
-{
-	if (json_array_append_new(array, value) != 0)
-		fail("no memory for the report");
-}
 
 static json_t *machine_json(const struct machine *machine)
 {
@@ -113,8 +98,5 @@ void report_json(const struct experiment *experiment, const struct machine *mach
 			   "options", options_json(experiment), "resident_pages",
 			   number(experiment->resident_pages), "hash_mismatches",
 			   number(experiment->mismatches), "policies", policies);
-	if (!report || json_dumpf(report, stdout, JSON_INDENT(2)) != 0)
-		fail("cannot write the report");
-	putchar('\n');
-	json_decref(report);
+	print_json(report);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "proc.h"
 #include "source.h"
 
 struct walk {
@@ -150,14 +151,6 @@ static void walk_trees(struct walk *walk, char *const *paths)
 		visit(walk, entry);
 	fts_close(tree);
 	tdestroy(walk->seen, free);
-}
-
-/* A path may be any bytes: show it in those that every terminal, and JSON, takes. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
 }
 
 void source_load_files(struct source *source, char *const *paths)

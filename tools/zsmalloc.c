@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "exit.h"
+#include "top.h"
 
 struct command {
 	const char *name;
@@ -14,6 +15,7 @@ struct command {
 
 static const struct command commands[] = {
 	{ "exit", "let processes exit on real memory, freed at once and deferred", command_exit },
+	{ "top", "show the pools of running programs", command_top },
 };
 
 enum {

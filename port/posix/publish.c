@@ -30,6 +30,14 @@ _Static_assert(ZS_SIZE_STEPS <= ZS_PUBLISHED_CLASSES, "every class has its place
 _Static_assert(POOL_TENTHS == ZS_PUBLISHED_TENTHS, "tenths are counted as they are shown");
 _Static_assert(POOL_NAME_MAX == sizeof(((struct zs_published_pool *)0)->name), "names fit");
 
+_Static_assert(sizeof(struct zs_published_pool) % sizeof(u64) == 0, "a pool is whole words");
+
+/* A pool as it is counted. */
+struct counting {
+	struct zs_published_pool pool;
+	struct class_count class[ZS_PUBLISHED_CLASSES];
+};
+
 static struct {
 	pthread_mutex_t setup; /* protects what follows, up to the lock */
 	bool fork_handled;
@@ -62,18 +70,6 @@ static void futex_wake(u32 *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-/* Readers see an odd number, or a later one, if they see any of what is written before the end. */
-static void write_begin(struct zs_published *shared)
-{
-	WRITE_ONCE(shared->sequence, shared->sequence + 1);
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* pairs with the reader's second look */
-}
-
-static void write_end(struct zs_published *shared)
-{
-	smp_store_release(&shared->sequence, shared->sequence + 1); /* with its first look */
-}
-
 /* Bytes of all that the pool holds. A table's elements of one byte are its bytes. */
 static u64 resident_bytes(struct zs_pool *pool)
 {
@@ -87,7 +83,7 @@ static u64 resident_bytes(struct zs_pool *pool)
 	       table_size(&pool->handles.entries, 1) + table_size(&pool->handles.blocks, 1);
 }
 
-static void write_deferred(struct zs_published_pool *to, const struct deferred *queue)
+static void count_deferred(struct zs_published_pool *to, const struct deferred *queue)
 {
 	struct deferred_stats stats;
 
@@ -103,7 +99,7 @@ static void write_deferred(struct zs_published_pool *to, const struct deferred *
 		to->fallbacks += stats.fallbacks[reason];
 }
 
-static void write_classes(struct zs_published_pool *to, const struct classes *classes,
+static void count_classes(struct zs_published_pool *to, const struct classes *classes,
 			  const struct class_count *count)
 {
 	to->objects = 0;
@@ -122,15 +118,12 @@ static void write_classes(struct zs_published_pool *to, const struct classes *cl
 	}
 }
 
-/* Count a pool, and write down what there is. Without memory to count with, it stays as it was. */
-static void write_pool(struct zs_published_pool *to, struct zs_pool *pool, u64 id)
+static void count_pool(struct counting *counting, struct zs_pool *pool, u64 id)
 {
-	size_t bytes = pool->classes.count * sizeof(struct class_count);
-	struct class_count *count = port_alloc(bytes, GFP_KERNEL);
+	struct zs_published_pool *to = &counting->pool;
 
-	if (!count)
-		return;
-	pool_count(pool, count);
+	memset(counting, 0, sizeof(*counting));
+	pool_count(pool, counting->class);
 	to->id = id;
 	memcpy(to->name, pool->name, sizeof(to->name));
 	to->page_size = (u32)PORT_PAGE_SIZE;
@@ -138,20 +131,57 @@ static void write_pool(struct zs_published_pool *to, struct zs_pool *pool, u64 i
 	to->resident = resident_bytes(pool);
 	to->pages_compacted = atomic64_read(&pool->pages_compacted);
 	to->misuses = atomic64_read(&pool->misuses);
-	write_deferred(to, &pool->deferred);
-	write_classes(to, &pool->classes, count);
-	port_free(count, bytes);
+	count_deferred(to, &pool->deferred);
+	count_classes(to, &pool->classes, counting->class);
 }
 
+/*
+ * The beginning and the end of a writing. Who reads a word that was written in between, with acquire,
+ * sees the odd number, or a later one: each word is written with release.
+ */
+static void write_begin(struct zs_published *shared)
+{
+	WRITE_ONCE(shared->sequence, shared->sequence + 1);
+}
+
+static void write_end(struct zs_published *shared)
+{
+	smp_store_release(&shared->sequence, shared->sequence + 1); /* pairs with the first look */
+}
+
+static void write_present(struct zs_published *shared, u64 present)
+{
+	smp_store_release(&shared->present, present);
+}
+
+static void write_pool(struct zs_published_pool *to, const struct zs_published_pool *from)
+{
+	const u64 *source = (const u64 *)from;
+	u64 *target = (u64 *)to;
+
+	for (size_t i = 0; i < sizeof(*from) / sizeof(u64); i++)
+		smp_store_release(&target[i], source[i]);
+}
+
+/* Without memory to count with, all stays as it was. */
 static void write_all(struct zs_published *shared)
 {
+	struct counting *counting = port_alloc(sizeof(*counting), GFP_KERNEL);
+
+	if (!counting)
+		return;
 	pthread_mutex_lock(&publisher.lock);
 	write_begin(shared);
-	for (unsigned int i = 0; i < ZS_PUBLISHED_POOLS; i++)
-		if (publisher.pool[i])
-			write_pool(&shared->pool[i], publisher.pool[i], publisher.id[i]);
+	for (unsigned int i = 0; i < ZS_PUBLISHED_POOLS; i++) {
+		if (!publisher.pool[i])
+			continue;
+		count_pool(counting, publisher.pool[i], publisher.id[i]);
+		write_pool(&shared->pool[i], &counting->pool);
+		write_present(shared, shared->present | 1ULL << i);
+	}
 	write_end(shared);
 	pthread_mutex_unlock(&publisher.lock);
+	port_free(counting, sizeof(*counting));
 }
 
 /* The publisher's thread, until the last pool is unpublished. */
@@ -356,7 +386,7 @@ void publish_remove(struct zs_pool *pool)
 		pthread_mutex_lock(&publisher.lock);
 		publisher.pool[place] = NULL;
 		write_begin(publisher.shared);
-		publisher.shared->pool[place].id = 0;
+		write_present(publisher.shared, publisher.shared->present & ~(1ULL << place));
 		write_end(publisher.shared);
 		pthread_mutex_unlock(&publisher.lock);
 		if (nothing_is_published())

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/* `zsmalloc top`: its arguments; then read and show, once or for as long as somebody looks. */
+#include "top.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "top_show.h"
+#include "zsmalloc.h"
+
+struct arguments {
+	pid_t pid; /* 0: all */
+	bool once;
+	bool json;
+};
+
+static const struct argp_option top_options[] = {
+	{ "once", 'o', NULL, 0, "Show what is there now, and exit", 0 },
+	{ "json", 'j', NULL, 0, "The same in JSON", 0 },
+	{ "pid", 'p', "PID", 0, "Show this program alone", 0 },
+	{ 0 },
+};
+
+static error_t parse_top(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'o':
+		arguments->once = true;
+		return 0;
+	case 'j':
+		arguments->json = true;
+		return 0;
+	case 'p':
+		arguments->pid = (pid_t)cli_number("--pid", arg, 1, INT_MAX);
+		return 0;
+	case ARGP_KEY_ARG:
+		fail("'zsmalloc top' takes options only, not '%s'; see its --help", arg);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child top_children[] = { { &cli_argp, 0, NULL, 0 }, { 0 } };
+
+static const struct argp top_argp = {
+	.options = top_options,
+	.parser = parse_top,
+	.doc = "Shows the pools of running programs: what is stored, in how much memory, how full "
+	       "the size classes are, what waits to be freed."
+	       "\v"
+	       "A program shows its pools if it is started with ZSMALLOC_PUBLISH=1 in its "
+	       "environment, or makes them with the option 'publish'; to you, if you may look into "
+	       "it: it is yours, or you are root.\n\n"
+	       "Exit status: 0; 2 if there is nothing to show.",
+	.children = top_children,
+};
+
+static void refuse(int error, pid_t pid)
+{
+	switch (error) {
+	case 0:
+		return;
+	case ESRCH:
+		fail("no such process: %d", pid);
+	case EACCES:
+		fail("process %d may not be read: %s; run as its owner or as root", pid,
+		     strerror(error));
+	case ENOENT:
+		fail("process %d publishes no pools; start it with ZSMALLOC_PUBLISH=1", pid);
+	case EPROTO:
+		fail("process %d publishes its pools in a way that zsmalloc %s does not know", pid,
+		     ZS_VERSION);
+	default:
+		fail("cannot read process %d: %s", pid, strerror(error));
+	}
+}
+
+static bool any_pools(const struct reading *reading)
+{
+	for (size_t i = 0; i < reading->programs; i++)
+		if (reading->program[i].pools)
+			return true;
+	return false;
+}
+
+int command_top(int argc, char **argv)
+{
+	static char name[] = "zsmalloc top";
+	struct arguments arguments = { .pid = 0 };
+	struct reading reading;
+
+	argv[0] = name;
+	argp_parse(&top_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
+	if (!arguments.once && !arguments.json && !isatty(STDOUT_FILENO))
+		fail("the output is not a terminal; use --once or --json");
+
+	refuse(reading_take(&reading, arguments.pid), arguments.pid);
+	if (!any_pools(&reading))
+		fail("no program that you may look into publishes its pools; start one with "
+		     "ZSMALLOC_PUBLISH=1");
+	if (!arguments.json && !arguments.once) {
+		int error = top_screen(&reading, arguments.pid);
+
+		if (error != ESRCH) /* the program has ended, which is no trouble */
+			refuse(error, arguments.pid);
+		return 0;
+	}
+	if (arguments.json)
+		top_json(&reading);
+	else
+		top_text(&reading, NULL, stdout);
+	reading_free(&reading);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		fail("cannot write the report");
+	return 0;
+}

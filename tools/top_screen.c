@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A reading on a screen, taken anew every second: the lines of top_text(), of which the screen shows as
+ * many as it has room for.
+ */
+#include <curses.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "clock.h"
+#include "top_show.h"
+
+enum {
+	ESCAPE = 27,
+};
+
+static const uint64_t refresh_ns = NS_PER_S;
+
+struct screen {
+	struct reading now;
+	struct reading before;
+	char *text; /* of it, cut into lines */
+	char **line;
+	int lines;
+	int top; /* the first line that is shown */
+};
+
+static _Noreturn void no_memory_for_screen(void)
+{
+	fail("no memory for the screen");
+}
+
+static void cut_lines(struct screen *screen)
+{
+	char *rest = screen->text;
+
+	screen->lines = 0;
+	free(screen->line);
+	screen->line = calloc(strlen(screen->text) + 1, sizeof(*screen->line));
+	if (!screen->line)
+		no_memory_for_screen();
+	for (char *line = strsep(&rest, "\n"); rest; line = strsep(&rest, "\n"))
+		screen->line[screen->lines++] = line;
+}
+
+static void write_lines(struct screen *screen)
+{
+	size_t size = 0;
+	FILE *out;
+
+	free(screen->text);
+	screen->text = NULL;
+	out = open_memstream(&screen->text, &size);
+	if (!out)
+		no_memory_for_screen();
+	top_text(&screen->now, screen->before.programs ? &screen->before : NULL, out);
+	if (fclose(out) != 0)
+		no_memory_for_screen();
+	cut_lines(screen);
+}
+
+/* Return: 0, or the error of reading_take(). */
+static int read_again(struct screen *screen, pid_t pid)
+{
+	struct reading next;
+	int error = reading_take(&next, pid);
+
+	if (error)
+		return error;
+	reading_free(&screen->before);
+	screen->before = screen->now;
+	screen->now = next;
+	return 0;
+}
+
+static void draw_head(const struct screen *screen)
+{
+	size_t pools = 0;
+
+	for (size_t i = 0; i < screen->now.programs; i++)
+		pools += screen->now.program[i].pools;
+	attron(A_REVERSE);
+	mvhline(0, 0, ' ', COLS);
+	mvprintw(0, 0, "zsmalloc top: %zu program%s, %zu pool%s; q quits, arrows scroll",
+		 screen->now.programs, screen->now.programs == 1 ? "" : "s", pools,
+		 pools == 1 ? "" : "s");
+	attroff(A_REVERSE);
+}
+
+/* Lines of text that the screen has room for. */
+static int rows(void)
+{
+	return LINES > 1 ? LINES - 1 : 0;
+}
+
+static void draw(struct screen *screen)
+{
+	int last = screen->lines > rows() ? screen->lines - rows() : 0;
+
+	if (screen->top > last)
+		screen->top = last;
+	if (screen->top < 0)
+		screen->top = 0;
+	erase();
+	draw_head(screen);
+	for (int row = 0; row < rows() && screen->top + row < screen->lines; row++)
+		mvaddnstr(row + 1, 0, screen->line[screen->top + row], COLS);
+	refresh();
+}
+
+/* Does what a key asks for. False if that is to end. */
+static bool obey(struct screen *screen, int key)
+{
+	switch (key) {
+	case 'q':
+	case ESCAPE:
+		return false;
+	case KEY_UP:
+		screen->top--;
+		break;
+	case KEY_DOWN:
+		screen->top++;
+		break;
+	case KEY_PPAGE:
+		screen->top -= rows();
+		break;
+	case KEY_NPAGE:
+		screen->top += rows();
+		break;
+	case KEY_HOME:
+		screen->top = 0;
+		break;
+	case KEY_END:
+		screen->top = screen->lines;
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+/* Draws, and does what the keys ask for, until it is time for the next reading. */
+static bool show(struct screen *screen)
+{
+	uint64_t end = now_ns() + refresh_ns;
+	uint64_t now;
+
+	do {
+		draw(screen);
+		now = now_ns();
+		timeout(now < end ? (int)((end - now) / 1000000) : 0);
+		if (!obey(screen, getch()))
+			return false;
+	} while (now < end);
+	return true;
+}
+
+/* Whatever ends the command must leave the terminal as it was. */
+static void screen_close(void)
+{
+	if (!isendwin())
+		endwin();
+}
+
+static void screen_open(void)
+{
+	if (!newterm(NULL, stdout, stdin) || atexit(screen_close) != 0)
+		fail("this terminal is of a kind that is not known; use --once");
+	cbreak();
+	noecho();
+	keypad(stdscr, TRUE);
+	curs_set(0);
+}
+
+int top_screen(struct reading *first, pid_t pid)
+{
+	struct screen screen = { .now = *first };
+	int error = 0;
+
+	screen_open();
+	do
+		write_lines(&screen);
+	while (show(&screen) && !(error = read_again(&screen, pid)));
+	screen_close();
+	free(screen.text);
+	free(screen.line);
+	reading_free(&screen.now);
+	reading_free(&screen.before);
+	return error;
+}
