@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "peers.h"
 #include "report.h"
 
 enum {
@@ -31,19 +32,10 @@ static const struct contender contenders[CONTENDERS] = {
 	[RUNNING] = { .name = "... worker running", .subject = "running" },
 	[DEFAULT] = { .name = "... default budget", .subject = "default" },
 	[ORIGINAL] = { .name = "original proposal", .subject = "original" },
-	[GLIBC] = { .name = "glibc", .subject = "glibc", .peer = true },
-	[JEMALLOC] = { .name = "jemalloc",
-		       .subject = "jemalloc",
-		       .preload = "libjemalloc.so.2",
-		       .peer = true },
-	[MIMALLOC] = { .name = "mimalloc",
-		       .subject = "mimalloc",
-		       .preload = "libmimalloc.so.2",
-		       .peer = true },
-	[TCMALLOC] = { .name = "tcmalloc",
-		       .subject = "tcmalloc",
-		       .preload = "libtcmalloc_minimal.so.4",
-		       .peer = true },
+	[GLIBC] = PEER_GLIBC,
+	[JEMALLOC] = PEER_JEMALLOC,
+	[MIMALLOC] = PEER_MIMALLOC,
+	[TCMALLOC] = PEER_TCMALLOC,
 };
 
 enum {

@@ -26,6 +26,15 @@ static inline const void *objects_next(struct objects *objects, size_t *size)
 	return data;
 }
 
+/* Pass over so many objects. */
+static inline void objects_skip(struct objects *objects, size_t count)
+{
+	size_t size;
+
+	while (count--)
+		objects_next(objects, &size);
+}
+
 /* Store @count objects. Returns how many bytes that are. */
 static inline uint64_t objects_store(struct objects *objects, const struct subject *subject,
 				     unsigned long *stored, size_t count)

@@ -25,6 +25,8 @@ struct subject {
 	/* After the objects were stored, and after free_all(): add own figures to the round's. */
 	void (*stored)(json_t *figures);
 	void (*freed)(json_t *figures);
+	/* Free an object at once. */
+	void (*free_one)(unsigned long object);
 	/* How many freed objects wait. NULL: none ever does. */
 	uint64_t (*pending)(void);
 	/* Read an object into a buffer. */

@@ -93,6 +93,11 @@ static void zs_read(unsigned long handle, void *buffer, size_t size)
 	zs_obj_read_end(pool, handle, size, object);
 }
 
+static void free_one(unsigned long handle)
+{
+	zs_free(pool, handle);
+}
+
 static void free_now(const unsigned long *objects, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -228,7 +233,7 @@ static const struct zs_pool_options small = {
 
 #define ZS_SUBJECT                                                                                 \
 	.open = zs_open, .store = zs_store, .stored = zs_stored, .read = zs_read,                  \
-	.settle = zs_settle, .give_back = zs_give_back
+	.free_one = free_one, .settle = zs_settle, .give_back = zs_give_back
 #define ZS_DEFERRED                                                                                \
 	ZS_SUBJECT, .free_all = free_deferred, .freed = deferred_freed, .pending = deferred_pending
 
@@ -245,6 +250,7 @@ static const struct subject subjects[] = {
 	  .store = zs_store,
 	  .stored = zs_stored,
 	  .read = zs_read,
+	  .free_one = free_one,
 	  .free_all = free_deferred,
 	  .freed = parked_freed,
 	  .pending = deferred_pending,
@@ -256,6 +262,7 @@ static const struct subject subjects[] = {
 	  .store = zs_store,
 	  .stored = zs_stored,
 	  .read = zs_read,
+	  .free_one = free_one,
 	  .free_all = free_original,
 	  .freed = original_freed,
 	  .pending = original_waiting,

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A round of bench_back, in a process of its own: store the corpus, free all of it, and then do nothing
+ * but look how much memory the process has. Prints as JSON what it had in the beginning, how that went on
+ * after the last free, and when all but a twentieth of what was stored was back with the system.
+ *
+ * usage: back_round SUBJECT CORPUS
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "memory.h"
+#include "objects.h"
+
+#define LOOK_NS 4000000
+#define WATCH_NS UINT64_C(1000000000)
+#define LOOKS 251
+
+/* Anonymous memory that is resident, as the kernel keeps count of it: quick, exact to a few pages. */
+static uint64_t resident_now(int statm)
+{
+	unsigned long long resident, shared;
+	char line[128] = "";
+
+	if (pread(statm, line, sizeof(line) - 1, 0) <= 0 ||
+	    sscanf(line, "%*u %llu %llu", &resident, &shared) != 2)
+		err(2, "cannot read /proc/self/statm");
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+struct look {
+	uint64_t ns; /* since the last free */
+	uint64_t bytes;
+};
+
+static size_t watch(int statm, struct look *look)
+{
+	static const struct timespec pause = { .tv_nsec = LOOK_NS };
+	uint64_t start = clock_ns(CLOCK_MONOTONIC);
+	size_t count = 0;
+
+	do {
+		look[count].ns = clock_ns(CLOCK_MONOTONIC) - start;
+		look[count].bytes = resident_now(statm);
+		nanosleep(&pause, NULL);
+	} while (look[count++].ns < WATCH_NS && count < LOOKS);
+	return count;
+}
+
+static json_t *looks_json(const struct look *look, size_t count)
+{
+	json_t *looks = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(looks, json_pack("[I, I]", (json_int_t)look[i].ns,
+						       (json_int_t)look[i].bytes));
+	return looks;
+}
+
+/* When it was down to @goal for good; the end of the watch if it never was. */
+static uint64_t down_to(const struct look *look, size_t count, uint64_t goal)
+{
+	size_t i = count;
+
+	while (i > 0 && look[i - 1].bytes <= goal)
+		i--;
+	return i < count ? look[i].ns : WATCH_NS;
+}
+
+static json_t *run(const struct subject *subject, const struct corpus *corpus, int statm)
+{
+	unsigned long *stored = memory_touched(corpus->objects * sizeof(*stored));
+	struct look *look = memory_touched(LOOKS * sizeof(*look));
+	struct objects objects = { .corpus = corpus };
+	json_t *figures = json_object();
+	uint64_t began = resident_now(statm);
+	uint64_t full;
+	size_t looks;
+
+	json_object_set_new(figures, "version", json_string(subject->open(subject)));
+	objects_store(&objects, subject, stored, corpus->objects);
+	full = resident_now(statm);
+	subject->free_all(stored, corpus->objects);
+	looks = watch(statm, look);
+
+	figure_set(figures, "stored_bytes", corpus->bytes);
+	figure_set(figures, "began_bytes", began);
+	figure_set(figures, "full_bytes", full);
+	figure_set(figures, "left_bytes", look[looks - 1].bytes);
+	figure_set(figures, "back", down_to(look, looks, began + corpus->bytes / 20));
+	json_object_set_new(figures, "resident", looks_json(look, looks));
+	return figures;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 3)
+		errx(2, "usage: %s SUBJECT CORPUS", argv[0]);
+	return round_print(run(subject_find(argv[1]), corpus_map(atoi(argv[2])),
+			       open("/proc/self/statm", O_RDONLY | O_CLOEXEC)));
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/* Which CPU a thread runs on. */
+#ifndef BENCH_CPU_H
+#define BENCH_CPU_H
+
+/* The CPUs that the process was given when it started. */
+unsigned int cpu_count(void);
+
+/* Bind the calling thread to one of them, counted from 0; past the last comes the first again. */
+void cpu_bind(unsigned int which);
+
+#endif /* BENCH_CPU_H */

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A round of bench_latency, in a process of its own: another thread, on a CPU of its own, stores and
+ * reads objects; first with nothing beside it, then while many objects are freed. Prints as JSON how
+ * long its calls took in the two.
+ *
+ * What frees is bound to the second CPU: the thread that calls, and the pool's worker, which inherits
+ * that from the thread that makes the pool. If freeing is deferred, everything is queued first, and the
+ * calls count from the first object that is drained to the last.
+ *
+ * usage: latency_round SUBJECT CORPUS
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "cpu.h"
+#include "memory.h"
+#include "objects.h"
+#include "random.h"
+#include "samples.h"
+
+#define LIVE 4096 /* objects that the thread has stored and will free again */
+#define IDLE_CALLS 300000
+#define MOST_CALLS 5000000
+#define LOOK_US 200 /* the queue is looked at so often */
+
+enum phase {
+	IDLE,
+	FREEING,
+	DONE,
+};
+
+struct scene {
+	const struct subject *subject;
+	const struct corpus *corpus;
+	const char *version;
+	unsigned long *stored; /* to be freed */
+	size_t count;
+	unsigned long *kept; /* to be read: the corpus's first */
+	size_t keep;
+	atomic_int phase;
+};
+
+/* What the thread that stores and reads has. */
+struct visitor {
+	struct objects objects;
+	unsigned long live[LIVE];
+	size_t calls;
+	uint64_t random;
+	char *buffer;
+};
+
+/* How long the calls of a phase took. */
+struct times {
+	struct samples store;
+	struct samples read;
+};
+
+static void *set_up(void *arg)
+{
+	struct scene *scene = arg;
+	struct objects objects = { .corpus = scene->corpus };
+
+	cpu_bind(1);
+	scene->version = scene->subject->open(scene->subject);
+	objects_store(&objects, scene->subject, scene->kept, scene->keep);
+	objects_store(&objects, scene->subject, scene->stored, scene->count);
+	return NULL;
+}
+
+static void wait_while_pending(const struct subject *subject, uint64_t least)
+{
+	while (subject->pending() >= least)
+		usleep(LOOK_US);
+}
+
+static void *free_stored(void *arg)
+{
+	struct scene *scene = arg;
+	const struct subject *subject = scene->subject;
+
+	cpu_bind(1);
+	if (!subject->pending)
+		atomic_store(&scene->phase, FREEING);
+	subject->free_all(scene->stored, scene->count);
+	if (subject->pending) {
+		wait_while_pending(subject, scene->count);
+		atomic_store(&scene->phase, FREEING);
+		wait_while_pending(subject, 1);
+	}
+	atomic_store(&scene->phase, DONE);
+	return NULL;
+}
+
+static void time_store(const struct scene *scene, struct visitor *visitor, struct samples *samples)
+{
+	unsigned long *live = &visitor->live[visitor->calls % LIVE];
+	size_t size;
+	const void *data = objects_next(&visitor->objects, &size);
+	uint64_t start;
+
+	if (*live)
+		scene->subject->free_one(*live);
+	start = clock_ns(CLOCK_MONOTONIC);
+	*live = scene->subject->store(data, size);
+	samples_add(samples, clock_ns(CLOCK_MONOTONIC) - start);
+}
+
+static void time_read(const struct scene *scene, struct visitor *visitor, struct samples *samples)
+{
+	size_t i = random_below(&visitor->random, scene->keep);
+	uint64_t start = clock_ns(CLOCK_MONOTONIC);
+
+	scene->subject->read(scene->kept[i], visitor->buffer, scene->corpus->size[i]);
+	samples_add(samples, clock_ns(CLOCK_MONOTONIC) - start);
+}
+
+static void times_init(struct times *times, size_t most)
+{
+	samples_init(&times->store, most);
+	samples_init(&times->read, most);
+}
+
+static json_t *times_figures(struct times *times)
+{
+	return json_pack("{s:o, s:o}", "store", samples_figures(&times->store), "read",
+			 samples_figures(&times->read));
+}
+
+/* Store and read as long as it is that phase, at most so often. */
+static void visit(struct scene *scene, struct visitor *visitor, int phase, size_t most,
+		  struct times *times)
+{
+	for (size_t i = 0; i < most && atomic_load(&scene->phase) == phase; i++) {
+		time_store(scene, visitor, &times->store);
+		time_read(scene, visitor, &times->read);
+		visitor->calls++;
+	}
+}
+
+static void start(pthread_t *thread, void *(*work)(void *arg), struct scene *scene)
+{
+	errno = pthread_create(thread, NULL, work, scene);
+	if (errno)
+		err(2, "cannot start a thread");
+}
+
+static json_t *run(struct scene *scene)
+{
+	struct visitor visitor = {
+		.objects = { .corpus = scene->corpus },
+		.random = RANDOM_SEED,
+		.buffer = memory_touched(scene->corpus->page_size),
+	};
+	struct times warm, idle, freeing;
+	json_t *figures = json_object();
+	pthread_t thread;
+
+	times_init(&warm, LIVE);
+	times_init(&idle, IDLE_CALLS);
+	times_init(&freeing, MOST_CALLS);
+	start(&thread, set_up, scene);
+	pthread_join(thread, NULL);
+	cpu_bind(0);
+	visit(scene, &visitor, IDLE, LIVE, &warm); /* from then on the memory is there */
+	visit(scene, &visitor, IDLE, IDLE_CALLS, &idle);
+	start(&thread, free_stored, scene);
+	while (atomic_load(&scene->phase) == IDLE)
+		;
+	visit(scene, &visitor, FREEING, MOST_CALLS, &freeing);
+	pthread_join(thread, NULL);
+	json_object_set_new(figures, "idle", times_figures(&idle));
+	json_object_set_new(figures, "freeing", times_figures(&freeing));
+	json_object_set_new(figures, "version", json_string(scene->version));
+	figure_set(figures, "objects", scene->count);
+	figure_set(figures, "cpus", cpu_count());
+	return figures;
+}
+
+int main(int argc, char **argv)
+{
+	struct scene scene = { .phase = IDLE };
+
+	if (argc != 3)
+		errx(2, "usage: %s SUBJECT CORPUS", argv[0]);
+	scene.subject = subject_find(argv[1]);
+	scene.corpus = corpus_map(atoi(argv[2]));
+	scene.keep = scene.corpus->objects / 5;
+	scene.kept = memory_touched(scene.keep * sizeof(*scene.kept));
+	scene.count = 2 * scene.corpus->objects;
+	scene.stored = memory_touched(scene.count * sizeof(*scene.stored));
+	return round_print(run(&scene));
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * bench_threads: several threads that exit at once, with objects of one pool. Do they meet in the
+ * queue, and how much sooner are they done than by zs_free()?
+ */
+#include <stdio.h>
+
+#include "report.h"
+
+enum {
+	ZS_FREE,
+	ORIGINAL,
+	PARKED,
+	RUNNING,
+	CONTENDERS,
+};
+
+static const struct contender contenders[CONTENDERS] = {
+	[ZS_FREE] = { .name = "zs_free", .subject = "free" },
+	[ORIGINAL] = { .name = "original proposal", .subject = "original" },
+	[PARKED] = { .name = "zs_free_deferred", .subject = "parked" },
+	[RUNNING] = { .name = "... worker running", .subject = "running" },
+};
+
+enum {
+	ONE,
+	TWO,
+	FOUR,
+	REFILL_TWO,
+	REFILL_FOUR,
+	CONDITIONS,
+};
+
+static const struct condition conditions[CONDITIONS] = {
+	[ONE] = { .name = "1 thread", .words = { "exit", "1" }, .rounds = 5 },
+	[TWO] = { .name = "2 threads", .words = { "exit", "2" }, .rounds = 5 },
+	[FOUR] = { .name = "4 threads", .words = { "exit", "4" }, .rounds = 3 },
+	[REFILL_TWO] = { .name = "10 million, 2 threads", .words = { "refill", "2" }, .rounds = 1 },
+	[REFILL_FOUR] = { .name = "10 million, 4 threads",
+			  .words = { "refill", "4" },
+			  .rounds = 1 },
+};
+
+static bool takes_part(size_t contender, size_t condition)
+{
+	return condition < REFILL_TWO || contender >= PARKED;
+}
+
+static double exit_ms(const struct results *results, size_t contender, size_t condition)
+{
+	return results_over(results, contender, condition, "exit", NULL).median / 1e6;
+}
+
+static double sooner(const struct results *results, size_t condition)
+{
+	return exit_ms(results, ZS_FREE, condition) / exit_ms(results, RUNNING, condition);
+}
+
+/* The most that any run of ten million had. */
+static double most_contended(const struct results *results)
+{
+	double most = 0;
+
+	for (size_t condition = REFILL_TWO; condition < CONDITIONS; condition++)
+		for (size_t i = PARKED; i < CONTENDERS; i++) {
+			double had = results_over(results, i, condition, "contended", NULL).most;
+
+			most = had > most ? had : most;
+		}
+	return most;
+}
+
+static size_t targets(const struct results *results, struct target *target)
+{
+	target[0] = (struct target){
+		.what = "fallbacks for contention in ten million handles",
+		.limit = 0,
+		.measured = most_contended(results),
+	};
+	target[1] = (struct target){
+		.what = "two threads' time for a handle over one's, parked",
+		.limit = 1.15,
+		.measured = results_cost(results, PARKED, TWO, "caller").median /
+			    results_cost(results, PARKED, ONE, "caller").median,
+	};
+	target[2] = (struct target){
+		.what = "exit of two threads: zs_free over deferred, running",
+		.limit = 3,
+		.at_least = true,
+		.measured = sooner(results, TWO),
+	};
+	target[3] = (struct target){
+		.what = "exit of four threads: zs_free over deferred, running",
+		.limit = 3,
+		.at_least = true,
+		.measured = sooner(results, FOUR),
+	};
+	for (size_t i = 0; i < 4; i++)
+		target[i].unit = "";
+	return 4;
+}
+
+static void print_exits(const struct results *results)
+{
+	printf("\nThe frees of one process by several threads. A thread's time for an object, ns, "
+	       "and "
+	       "its CPU time: medians.\nAnd ms until the last thread is done: median, "
+	       "least..most\n\n"
+	       "| freed by           | threads |     time | CPU time |                   exit ms "
+	       "|\n"
+	       "|--------------------|--------:|---------:|---------:|--------------------------:|"
+	       "\n");
+	for (size_t i = 0; i < CONTENDERS; i++)
+		for (size_t k = 0; k < REFILL_TWO; k++) {
+			struct spread ms = results_over(results, i, k, "exit", NULL);
+
+			printf("| %-18s | %7s | %8.1f | %8.1f | %9.2f %7.2f..%-6.2f |\n",
+			       contenders[i].name, conditions[k].words[1],
+			       results_cost(results, i, k, "caller").median,
+			       results_cost(results, i, k, "caller_cpu").median, ms.median / 1e6,
+			       ms.least / 1e6, ms.most / 1e6);
+		}
+}
+
+static void print_refills(const struct results *results)
+{
+	printf("\nStored and freed again and again, ten million objects altogether\n\n"
+	       "| freed by           | threads | handles  | fallbacks | for contention |\n"
+	       "|--------------------|--------:|---------:|----------:|---------------:|\n");
+	for (size_t i = PARKED; i < CONTENDERS; i++)
+		for (size_t k = REFILL_TWO; k < CONDITIONS; k++)
+			printf("| %-18s | %7s | %8.0f | %9.0f | %14.0f |\n", contenders[i].name,
+			       conditions[k].words[1],
+			       results_over(results, i, k, "objects", NULL).most,
+			       results_over(results, i, k, "fallbacks", NULL).most,
+			       results_over(results, i, k, "contended", NULL).most);
+}
+
+static void tables(const struct results *results)
+{
+	print_exits(results);
+	print_refills(results);
+}
+
+static void plot(const struct results *results, FILE *file)
+{
+	for (size_t i = 0; i < CONTENDERS; i++) {
+		fprintf(file, "\"%s\"", contenders[i].name);
+		for (size_t k = 0; k < REFILL_TWO; k++) {
+			struct spread ms = results_over(results, i, k, "exit", NULL);
+
+			fprintf(file, " %f %f %f", ms.median / 1e6, ms.least / 1e6, ms.most / 1e6);
+		}
+		fprintf(file, "\n");
+	}
+}
+
+static const struct bench bench = {
+	.name = "threads",
+	.title = "Several threads exit at once",
+	.contender = contenders,
+	.contenders = CONTENDERS,
+	.condition = conditions,
+	.conditions = CONDITIONS,
+	.takes_part = takes_part,
+	.targets = targets,
+	.tables = tables,
+	.plot = plot,
+};
+
+int main(int argc, char **argv)
+{
+	return bench_main(&bench, argc, argv);
+}
