@@ -5,11 +5,13 @@
  */
 #include "host_pool.h"
 
+/* What waits to be freed counts with the others, as long as it does: some two objects to a page. */
 static unsigned long count_objects(struct shrinker *shrinker, struct shrink_control *control)
 {
 	struct zs_pool *pool = compat_shrinker_owner(shrinker);
 	u64 pages = pool_reclaimable(pool) + READ_ONCE(pool->zspages.store.pages);
 
+	pages += DIV_ROUND_UP_ULL(deferred_pending(&pool->deferred), 2);
 	return pages ? (unsigned long)pages : SHRINK_EMPTY;
 }
 

@@ -21,6 +21,7 @@
 
 #define WORKERS 3
 #define PASSES 1
+#define TRIES 100 /* to get memory swapped out */
 
 static const size_t page_size = 4096;
 static uint64_t seed;
@@ -93,17 +94,20 @@ static char *memory_map(size_t pages)
 	return memory;
 }
 
+/* The kernel leaves pages where they are that somebody is just looking at: ask again. */
 static int page_out(char *memory, size_t pages)
 {
-	if (madvise(memory, pages * page_size, MADV_PAGEOUT)) {
-		perror("swapper: madvise");
-		return 1;
+	for (int tries = 0; tries < TRIES; tries++) {
+		if (madvise(memory, pages * page_size, MADV_PAGEOUT)) {
+			perror("swapper: madvise");
+			return 1;
+		}
+		if (swapped_kb() * 1024 >= (long)(pages * page_size / 2))
+			return 0;
+		usleep(100000);
 	}
-	if (swapped_kb() * 1024 < (long)(pages * page_size / 2)) {
-		fprintf(stderr, "swapper: only %ld kB went to the swap\n", swapped_kb());
-		return 1;
-	}
-	return 0;
+	fprintf(stderr, "swapper: only %ld kB went to the swap\n", swapped_kb());
+	return 1;
 }
 
 static int child_wait(pid_t pid)

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * pressure MIB: whether the kernel, when memory is short, gets back what a pool need not have.
+ *
+ * So many megabytes are written to /dev/zram0, which is no swap, and seven pages in eight are
+ * overwritten with zeros, which frees their objects: some wait to be freed then, and the others are far
+ * apart. There is no other memory to be had, so the more of it this process takes, the more the kernel
+ * asks its shrinkers, until the pool has done its frees and moved its objects together; or until there
+ * is no memory, and the kernel kills this process. What was left must still be right.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define STEP (1UL << 20)
+#define KEPT 8 /* of so many pages one is left */
+
+static const size_t page_size = 4096;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+/* Half of a page is noise, which does not compress. */
+static void page_make(unsigned char *page, size_t number)
+{
+	unsigned int noise = (unsigned int)number * 2654435761U + 1;
+
+	memset(page, 0, page_size);
+	for (size_t i = 0; i < page_size / 2; i++) {
+		noise = noise * 1103515245U + 12345;
+		page[i] = (unsigned char)(noise >> 16);
+	}
+}
+
+static void disk_write(int disk, const unsigned char *page, size_t number)
+{
+	if (pwrite(disk, page, page_size, (off_t)(number * page_size)) != (ssize_t)page_size)
+		die("pressure: write");
+}
+
+/* Number @column, from 0, of the first line of a file that begins with @prefix. */
+static unsigned long long read_number(const char *path, const char *prefix, int column)
+{
+	char line[512];
+	FILE *file = fopen(path, "r");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char *at = line + strlen(prefix);
+		unsigned long long number = 0;
+
+		if (strncmp(line, prefix, strlen(prefix)) != 0)
+			continue;
+		for (int i = 0; i <= column; i++)
+			number = strtoull(at, &at, 10);
+		fclose(file);
+		return number;
+	}
+	die(path);
+	return 0;
+}
+
+static unsigned long long pending(void)
+{
+	return read_number("/sys/kernel/debug/zsmalloc/zram0/deferred_free", "pending: ", 0);
+}
+
+static unsigned long long compacted(void)
+{
+	return read_number("/sys/block/zram0/mm_stat", "", 6);
+}
+
+static unsigned long long used(void)
+{
+	return read_number("/sys/block/zram0/mm_stat", "", 2);
+}
+
+/* Returns how many bytes it took. */
+static size_t take_memory(void)
+{
+	for (size_t taken = STEP;; taken += STEP) {
+		char *memory = mmap(NULL, STEP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				    -1, 0);
+
+		if (memory == MAP_FAILED)
+			die("pressure: mmap");
+		memset(memory, 1, STEP);
+		if (compacted() && !pending())
+			return taken;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	size_t pages = argc == 2 ? strtoul(argv[1], NULL, 10) * (1 << 20) / page_size : 0;
+	int disk = open("/dev/zram0", O_RDWR | O_DIRECT);
+	unsigned char *page, *expected;
+	unsigned long long waited, was;
+	size_t taken;
+
+	if (!pages) {
+		fprintf(stderr, "usage: pressure MIB\n");
+		return 2;
+	}
+	page = aligned_alloc(page_size, page_size);
+	expected = malloc(page_size);
+	if (disk < 0 || !page || !expected)
+		die("pressure");
+	for (size_t i = 0; i < pages; i++) {
+		page_make(page, i);
+		disk_write(disk, page, i);
+	}
+	memset(page, 0, page_size);
+	for (size_t i = 0; i < pages; i++)
+		if (i % KEPT)
+			disk_write(disk, page, i);
+	waited = pending();
+	was = used();
+	taken = take_memory();
+	printf("pressure: %llu frees waited, %llu kB in the pool; after %zu kB more were taken, "
+	       "%llu kB, %llu pages compacted\n",
+	       waited, was >> 10, taken >> 10, used() >> 10, compacted());
+	for (size_t i = 0; i < pages; i += KEPT) {
+		page_make(expected, i);
+		if (pread(disk, page, page_size, (off_t)(i * page_size)) != (ssize_t)page_size)
+			die("pressure: read");
+		if (memcmp(page, expected, page_size)) {
+			fprintf(stderr, "pressure: page %zu is wrong\n", i);
+			return 1;
+		}
+	}
+	if (!waited || used() > was / 2) {
+		fprintf(stderr, "pressure: nothing waited, or little was given back\n");
+		return 1;
+	}
+	return 0;
+}
