@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/prandom.h>
 #include <linux/slab.h>
+#include <linux/stop_machine.h>
 #include <linux/vmalloc.h>
 #include <linux/zsmalloc.h>
 
@@ -20,6 +21,7 @@
 
 #define DEADLINE_MS 20000 /* for what must happen */
 #define THREADS 4
+#define LONGEST 16 /* pages of a zspage */
 
 #define CHECK(condition)                                                                           \
 	do {                                                                                       \
@@ -210,27 +212,40 @@ static bool test_lingering(struct zs_pool *pool)
 	return true;
 }
 
+/* Frees that nobody else runs beside, and what they left waiting. */
+struct alone {
+	struct zs_pool *pool;
+	unsigned long *handles;
+	size_t count;
+	unsigned long pages;
+};
+
+static int free_alone(void *arg)
+{
+	struct alone *alone = arg;
+
+	for (size_t i = 0; i < alone->count; i++)
+		zs_free_deferred(alone->pool, alone->handles[i]);
+	alone->pages = zs_get_total_pages(alone->pool);
+	return 0;
+}
+
 /*
- * More frees than the queue takes, with the CPU kept from the worker: what does not fit is freed at
- * once. An object of a page is a zspage, so the pool's pages are those that wait.
+ * More frees than the queue takes, while all CPUs are kept from the worker: what does not fit is freed
+ * at once. The objects have a page each and lie in the order of their frees, so the pool's pages are
+ * those that wait, but for the others in a zspage of both. For a budget of at most 128 MiB.
  */
 static bool test_fallback(struct zs_pool *pool)
 {
 	const size_t capacity = (128 << 20) >> PAGE_SHIFT;
-	const size_t count = 1000;
-	unsigned long *handles;
+	struct alone alone = { .pool = pool, .count = capacity + 1000 };
 
-	for (size_t done = 0; done <= capacity; done += count) {
-		handles = objects_new(pool, count, PAGE_SIZE);
-		CHECK(handles);
-		preempt_disable();
-		for (size_t i = 0; i < count; i++)
-			zs_free_deferred(pool, handles[i]);
-		preempt_enable();
-		kvfree(handles);
-		CHECK(zs_get_total_pages(pool) <= capacity);
-		cond_resched();
-	}
+	alone.handles = objects_new(pool, alone.count, PAGE_SIZE);
+	CHECK(alone.handles);
+	stop_machine(free_alone, &alone, NULL);
+	kvfree(alone.handles);
+	CHECK(alone.pages > 0);
+	CHECK(alone.pages < capacity + LONGEST);
 	zs_free_deferred_flush(pool);
 	CHECK(zs_get_total_pages(pool) == 0);
 	return true;
