@@ -3,10 +3,10 @@
  * pressure MIB: whether the kernel, when memory is short, gets back what a pool need not have.
  *
  * So many megabytes are written to /dev/zram0, which is no swap, and seven pages in eight are
- * overwritten with zeros, which frees their objects: some wait to be freed then, and the others are far
- * apart. There is no other memory to be had, so the more of it this process takes, the more the kernel
- * asks its shrinkers, until the pool has done its frees and moved its objects together; or until there
- * is no memory, and the kernel kills this process. What was left must still be right.
+ * overwritten with zeros, which frees their objects: these wait to be freed then, and the others are
+ * far apart. There is no other memory to be had, so the more of it this process takes, the more the
+ * kernel asks its shrinkers, until the pool has done its frees and moved its objects together; or
+ * until there is no memory, and the kernel kills this process. What was left must still be right.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -231,9 +231,9 @@ static int free_alone(void *arg)
 }
 
 /*
- * More frees than the queue takes, while all CPUs are kept from the worker: what does not fit is freed
- * at once. The objects have a page each and lie in the order of their frees, so the pool's pages are
- * those that wait, but for the others in a zspage of both. For a budget of at most 128 MiB.
+ * More frees than the queue takes, while all CPUs are kept from the worker: what does not fit is
+ * freed at once. The objects have a page each and lie in the order of their frees, so the pool's pages
+ * are those that wait, but for the others in a zspage of both. For a budget of at most 128 MiB.
  */
 static bool test_fallback(struct zs_pool *pool)
 {
