@@ -30,7 +30,7 @@ check-mutants: packages
 
 bench: all
 	@scripts/install-packages bench
-	meson test -C $(BUILD) --benchmark --verbose
+	meson test -C $(BUILD) --benchmark --verbose $(BENCH)
 
 install: all
 	meson configure $(BUILD) -Dprefix=$(PREFIX)
@@ -45,7 +45,7 @@ help:
 	@echo 'make demo           the main job: zsmalloc exit, on this machine'"'"'s own programs'
 	@echo 'make check          all tests, then all under ASan+UBSan and under TSan'
 	@echo 'make check-mutants  show that the tests notice broken code'
-	@echo 'make bench          measure'
+	@echo 'make bench          measure; BENCH="free cliff": only these'
 	@echo 'make install        install to PREFIX (now $(PREFIX)), below DESTDIR'
 	@echo 'make clean          remove what was built'
 

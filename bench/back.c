@@ -93,14 +93,16 @@ static void tables(const struct results *results)
 static void plot(const struct results *results, FILE *file)
 {
 	for (size_t i = 0; i < CONTENDERS; i++) {
-		const json_t *figures = json_array_get(results->rounds[i][0], 0);
-		const json_t *look;
-		size_t k;
+		const json_t *looks =
+			json_object_get(json_array_get(results->rounds[i][0], 0), "resident");
 
 		fprintf(file, "\"%s\"\n", contenders[i].name);
-		json_array_foreach(json_object_get(figures, "resident"), k, look)
+		for (size_t k = 0; k < json_array_size(looks); k++) {
+			const json_t *look = json_array_get(looks, k);
+
 			fprintf(file, "%f %f\n", json_number_value(json_array_get(look, 0)) / 1e6,
 				json_number_value(json_array_get(look, 1)) / MB);
+		}
 		fprintf(file, "\n\n");
 	}
 }

@@ -23,21 +23,18 @@ enum {
 static const struct contender contenders[CONTENDERS] = {
 	[ZS_FREE] = { .name = "zs_free", .subject = "free" },
 	[ORIGINAL] = { .name = "original proposal", .subject = "original" },
-	[SMALL] = { .name = "zs_free_deferred, 128 MiB", .subject = "small" },
-	[DEFAULT] = { .name = "... default budget", .subject = "default" },
-	[LIFTED] = { .name = "... budget lifted", .subject = "lifted" },
-	[PARKED] = { .name = "... worker parked", .subject = "parked" },
+	[SMALL] = { .name = "deferred, 128 MiB", .subject = "small" },
+	[DEFAULT] = { .name = "deferred, default budget", .subject = "default" },
+	[LIFTED] = { .name = "deferred, budget lifted", .subject = "lifted" },
+	[PARKED] = { .name = "deferred, worker parked", .subject = "parked" },
 };
 
-#define SIZE(text, handles, times)                                                                 \
-	{                                                                                          \
-		.name = text, .words = { "in order", #handles }, .rounds = (times),                \
-		.objects = (handles),                                                              \
-	}
-
 static const struct condition sizes[] = {
-	SIZE("64 MiB", 16384, 15), SIZE("256 MiB", 65536, 9),  SIZE("1 GiB", 262144, 5),
-	SIZE("4 GiB", 1048576, 3), SIZE("16 GiB", 4194304, 3),
+	{ "64 MiB", { "in order", "16384" }, 15, 16384 },
+	{ "256 MiB", { "in order", "65536" }, 9, 65536 },
+	{ "1 GiB", { "in order", "262144" }, 5, 262144 },
+	{ "4 GiB", { "in order", "1048576" }, 3, 1048576 },
+	{ "16 GiB", { "in order", "4194304" }, 2, 4194304 },
 };
 
 static struct spread caller(const struct results *results, size_t contender, size_t size)
@@ -61,7 +58,7 @@ static double queue_mib(const struct results *results)
 static size_t targets(const struct results *results, struct target *target)
 {
 	target[0] = (struct target){
-		.what = "a handle's time at the largest size over the smallest, parked",
+		.what = "a handle's time, largest size over smallest, parked",
 		.limit = 1.5,
 		.measured = growth(results, PARKED),
 	};

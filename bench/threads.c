@@ -18,8 +18,8 @@ enum {
 static const struct contender contenders[CONTENDERS] = {
 	[ZS_FREE] = { .name = "zs_free", .subject = "free" },
 	[ORIGINAL] = { .name = "original proposal", .subject = "original" },
-	[PARKED] = { .name = "zs_free_deferred", .subject = "parked" },
-	[RUNNING] = { .name = "... worker running", .subject = "running" },
+	[PARKED] = { .name = "deferred, parked", .subject = "parked" },
+	[RUNNING] = { .name = "deferred, running", .subject = "running" },
 };
 
 enum {

@@ -80,7 +80,8 @@ static void *refill_share(void *arg)
 		objects_store(&objects, crew->subject, stored, count);
 		pthread_barrier_wait(&crew->together);
 		crew->subject->free_all(stored, count);
-		if (pthread_barrier_wait(&crew->together) == PTHREAD_BARRIER_SERIAL_THREAD)
+		pthread_barrier_wait(&crew->together);
+		if (member->number == 0)
 			crew->subject->settle();
 		pthread_barrier_wait(&crew->together);
 	}
@@ -90,12 +91,14 @@ static void *refill_share(void *arg)
 static void run_all(struct crew *crew, struct member *member, void *(*work)(void *arg))
 {
 	errno = pthread_barrier_init(&crew->together, NULL, crew->threads);
-	for (unsigned int i = 0; i < crew->threads && !errno; i++) {
-		member[i] = (struct member){ .crew = crew, .number = i };
-		errno = pthread_create(&member[i].thread, NULL, work, &member[i]);
-	}
 	if (errno)
 		err(2, "cannot start %u threads", crew->threads);
+	for (unsigned int i = 0; i < crew->threads; i++) {
+		member[i] = (struct member){ .crew = crew, .number = i };
+		errno = pthread_create(&member[i].thread, NULL, work, &member[i]);
+		if (errno)
+			err(2, "cannot start %u threads", crew->threads);
+	}
 	for (unsigned int i = 0; i < crew->threads; i++)
 		pthread_join(member[i].thread, NULL);
 }
