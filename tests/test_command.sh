@@ -56,12 +56,18 @@ refuses() {
 
 test_help() {
 	answers 'COMMAND' --help
-	answers '  exit' --help
-	answers 'Usage: zsmalloc exit' exit --help
+	for command in exit analyze classes top; do
+		answers "  $command" --help
+		answers "Usage: zsmalloc $command" "$command" --help
+		answers 'zsmalloc 0.' "$command" --version
+		refuses "'--frobnicate'" "$command" --frobnicate
+	done
 	answers 'zsmalloc 0.' --version
-	answers 'zsmalloc 0.' exit --version
 	for option in pid size processes resident rounds algorithm budget json; do
 		answers "--$option" exit --help
+	done
+	for option in pid size algorithm plot json; do
+		answers "--$option" analyze --help
 	done
 }
 
@@ -69,7 +75,6 @@ test_bad_arguments() {
 	refuses 'no command given'
 	refuses "no such command: 'leave'" leave
 	refuses "'--frobnicate'" --frobnicate
-	refuses "'--frobnicate'" exit --frobnicate
 	refuses "'--size'" exit --size
 	for bad in 0 -1 x 5X 1MM 1.5G '' 99999999999999999999 99999999T; do
 		refuses '--size takes' exit --size="$bad"
@@ -84,12 +89,24 @@ test_bad_arguments() {
 	refuses '--pid takes' exit --pid=init
 	refuses "unknown algorithm 'zip'" exit --algorithm=zip
 	refuses 'not both' exit --pid=1 /bin/sh
+	refuses 'not both' analyze --pid=1 /bin/sh
+	refuses '--size takes' analyze --size=some
+	refuses 'memory' analyze --size 100000T
+	refuses "unknown algorithm 'zip'" analyze --algorithm=zip
+	refuses "cannot write '$dir/none/plot.svg'" analyze --plot="$dir/none/plot.svg"
+	for bad in 0 17 x ''; do
+		refuses '--chain takes' classes --chain="$bad"
+	done
+	refuses "'all'" classes all
 }
 
 test_unreadable() {
 	: >"$dir/empty"
 	mkdir "$dir/folder"
 	refuses "cannot read '$dir/none'" exit "$dir/none"
+	refuses "cannot read '$dir/none'" analyze "$dir/none"
+	refuses 'nothing to analyze' analyze "$dir/empty"
+	refuses 'no such process' analyze --pid 2147483647
 	refuses 'too few' exit "$dir/empty"
 	refuses 'too few' exit "$dir/folder"
 	refuses 'neither a file' exit /dev/null
@@ -177,6 +194,112 @@ test_pid() {
 	[ "$(pages_of --pid "$sleeper")" -gt 4 ] || fault 'the private memory of a process'
 }
 
+# Pages whose fate is known, and some of a real file.
+make_pages() {
+	page=$(getconf PAGE_SIZE)
+	head -c $((page * 3)) /dev/zero >"$dir/same"
+	head -c $((page * 5)) /dev/urandom >"$dir/random"
+	head -c $((page * 200)) "$zsmalloc" >"$dir/program"
+}
+
+test_analyze() {
+	make_pages
+	answers 'Same-filled pages, which take no memory: 3 (' analyze "$dir/same" "$dir/random"
+	answers 'Size classes used, zstd' analyze --algorithm zstd "$dir/program"
+	answers "process $sleeper" analyze --pid "$sleeper"
+	answers '"chains"' analyze --json --size 1M
+	run sh -c "'$zsmalloc' analyze '$dir/same' >/dev/full"
+	[ "$status" -eq 2 ] || fault "a report that cannot be written: status $status, wanted 2"
+}
+
+# What analyze reckons is what a store has (exit) of the same pages; and its sums are right.
+test_analyze_json() {
+	set -- "$dir/same" "$dir/random" "$dir/program"
+	"$zsmalloc" analyze --json "$@" >"$dir/analyze" || fault 'analyze --json'
+	for algorithm in lz4 lz4hc zstd deflate; do
+		run "$zsmalloc" exit --json --rounds 1 --algorithm "$algorithm" "$@"
+		python3 - "$dir/analyze" "$dir/out" "$algorithm" <<-'END' || fault "analyze, $algorithm"
+			import json, sys
+			report, exits = (json.load(open(name)) for name in sys.argv[1:3])
+			found, = (one for one in report["algorithms"] if one["algorithm"] == sys.argv[3])
+			stored = exits["policies"]["deferred"]["rounds"][0]["stored"]
+			page = report["machine"]["page_size"]
+			pages = report["loaded"]["pages"]
+			assert report["same_filled_pages"] == stored["same_pages"] >= 3
+			assert found["incompressible_pages"] == stored["huge_pages"] >= 5
+			assert found["compressed"] == stored["compr_data_size"]
+			assert found["objects"] == pages - report["same_filled_pages"]
+			assert abs(found["ratio"] - pages * page / found["compressed"]) < 1e-9
+			assert sum(size["pages"] for size in found["sizes"]) == found["objects"]
+			assert sum(s["pages"] * s["size"] for s in found["sizes"]) == found["compressed"]
+			memory = [chain["memory"] for chain in found["chains"]]
+			assert [chain["pages"] for chain in found["chains"]] == list(range(1, 17))
+			assert memory[15] == stored["mem_used_total"]
+			assert found["best_chain"] == memory.index(min(memory)) + 1
+			classes = found["classes"]
+			assert sum(c["objects"] for c in classes) == found["objects"]
+			assert sum(c["zspages"] * c["pages_per_zspage"] for c in classes) * page == memory[15]
+			waste = sum(c["waste_rounding"] + c["waste_tails"] + c["waste_free"] for c in classes)
+			assert memory[15] == found["compressed"] + waste
+		END
+	done
+}
+
+# gnuplot is not needed for the rest, and so may not be there: what it is given is what counts.
+test_plot() {
+	mkdir "$dir/bin"
+	printf '#!/bin/sh\ncat\n' >"$dir/bin/gnuplot"
+	chmod +x "$dir/bin/gnuplot"
+	run env PATH="$dir/bin:$PATH" "$zsmalloc" analyze --plot "$dir/plot" "$dir/program"
+	if [ "$status" -ne 0 ] || [ -s "$dir/err" ] || ! grep -q '^set terminal svg' "$dir/plot" ||
+	   ! grep -q '^plot $sizes_lz4 .*linewidth 3.*, $sizes_zstd' "$dir/plot"; then
+		fault "a plot: status $status"
+	fi
+	if command -v gnuplot >/dev/null; then
+		answers 'Loaded' analyze --plot "$dir/plot" "$dir/program"
+		python3 -c 'import sys, xml.etree.ElementTree as tree; tree.parse(sys.argv[1])' \
+			"$dir/plot" || fault 'a plot that is no SVG'
+	fi
+	printf '#!/bin/sh\nexit 1\n' >"$dir/bin/gnuplot"
+	refused_by 'could not draw' env PATH="$dir/bin:$PATH" "$zsmalloc" analyze \
+		--plot "$dir/plot" "$dir/program"
+	refused_by 'install gnuplot' env PATH=/none "$zsmalloc" analyze \
+		--plot "$dir/plot" "$dir/program"
+	[ ! -e "$dir/plot" ] || fault 'a plot that was not drawn is there'
+}
+
+# Every size is in one class, which is what its slots say.
+test_classes() {
+	answers ' size classes, of zspages of up to 16 pages' classes
+	answers ' size classes, of zspages of up to 3 pages' classes --chain 3
+	for chain in 1 4 16; do
+		run "$zsmalloc" classes --json --chain "$chain"
+		python3 - "$dir/out" "$chain" <<-'END' || fault "the classes of chains up to $chain"
+			import json, sys
+			report = json.load(open(sys.argv[1]))
+			page = report["page_size"]
+			last = 0
+			assert report["max_chain"] == int(sys.argv[2])
+			for one in report["classes"]:
+			    memory = one["pages_per_zspage"] * page
+			    assert one["least"] == last + 1 and one["size"] >= one["least"]
+			    assert 1 <= one["pages_per_zspage"] <= report["max_chain"]
+			    assert one["slots_per_zspage"] == min(256, memory // one["size"])
+			    assert one["tail"] == memory - one["slots_per_zspage"] * one["size"]
+			    last = one["size"]
+			assert last == page
+		END
+	done
+}
+
+# What it shows of programs that publish is in tests/test_top.c.
+test_top() {
+	refuses 'not a terminal' top
+	refuses 'no such process' top --once --pid 2147483647
+	refuses "process $sleeper publishes no pools" top --json --pid "$sleeper"
+	refuses '--pid takes' top --pid=init
+}
+
 # The status is for scripts, which do not read the report.
 test_damage() {
 	run "$broken" exit --rounds 1 --size 1M
@@ -194,5 +317,10 @@ test_report
 test_json
 test_files
 test_pid
+test_analyze
+test_analyze_json
+test_plot
+test_classes
+test_top
 test_damage
 [ "$failed" -eq 0 ]

@@ -2,20 +2,17 @@
 /* `zsmalloc exit`: its arguments; then load, experiment, report. */
 #include "exit.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "experiment.h"
+#include "loading.h"
 #include "machine.h"
-#include "progress.h"
 #include "report.h"
 #include "source.h"
 
 enum {
-	KEY_PID = 'p',
-	KEY_SIZE = 's',
 	KEY_PROCESSES = 'n',
 	KEY_RESIDENT = 'r',
 	KEY_ROUNDS = 'c',
@@ -30,22 +27,13 @@ enum {
 	MAX_ROUNDS = 10000,
 };
 
-static const size_t default_size = (size_t)1 << 30;
-
 struct arguments {
 	struct experiment_options options;
-	size_t size; /* 0: the default */
-	pid_t pid; /* 0: none */
+	struct loading loading;
 	bool json;
-	char **files; /* ended by NULL; NULL for none */
 };
 
 static const struct argp_option exit_options[] = {
-	{ "pid", KEY_PID, "PID", 0, "Load the private memory of this process", 0 },
-	{ "size", KEY_SIZE, "SIZE", 0,
-	  "Load at most so many bytes (K, M, G and T are understood); default 1G, or less where "
-	  "memory is short",
-	  0 },
 	{ "processes", KEY_PROCESSES, "N", 0, "Let so many processes exit at once; default 2", 0 },
 	{ "resident", KEY_RESIDENT, "PERCENT", 0,
 	  "Let so much of each address space be resident, not swapped; default 5", 0 },
@@ -63,11 +51,8 @@ static error_t parse_exit(int key, char *arg, struct argp_state *state)
 	struct experiment_options *options = &arguments->options;
 
 	switch (key) {
-	case KEY_PID:
-		arguments->pid = (pid_t)cli_number("--pid", arg, 1, INT_MAX);
-		return 0;
-	case KEY_SIZE:
-		arguments->size = cli_size("--size", arg);
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->loading;
 		return 0;
 	case KEY_PROCESSES:
 		options->processes = (unsigned int)cli_number("--processes", arg, 1, MAX_PROCESSES);
@@ -88,15 +73,16 @@ static error_t parse_exit(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 		arguments->json = true;
 		return 0;
-	case ARGP_KEY_ARGS:
-		arguments->files = state->argv + state->next;
-		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static const struct argp_child exit_children[] = { { &cli_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp_child exit_children[] = {
+	{ &loading_argp, 0, NULL, 0 },
+	{ &cli_argp, 0, NULL, 0 },
+	{ 0 },
+};
 
 static const struct argp exit_argp = {
 	.options = exit_options,
@@ -114,36 +100,12 @@ static const struct argp exit_argp = {
 	.children = exit_children,
 };
 
-/* What may be loaded, so that all of the experiment fits into the memory that is available. */
-static size_t decide_size(const struct arguments *arguments, size_t page_size)
+/* Bytes of memory that the whole experiment takes, for each that is loaded. */
+static double taken_per_byte(const struct experiment_options *options)
 {
-	size_t wanted = arguments->size ? arguments->size : default_size;
-	uint64_t available = machine_available_memory();
-	uint64_t needed = experiment_footprint(&arguments->options, wanted / page_size) * page_size;
+	const uint64_t pages = 1 << 20;
 
-	if (needed <= available)
-		return wanted;
-	if (arguments->size)
-		fail("not enough memory: %zu MiB take up to %llu MiB, of which %llu MiB are "
-		     "available; choose a smaller --size",
-		     wanted >> 20, (unsigned long long)(needed >> 20),
-		     (unsigned long long)(available >> 20));
-	return (size_t)((double)wanted * (double)available / (double)needed);
-}
-
-static void load(struct source *source, const struct arguments *arguments)
-{
-	progress_begin("Loading", source->room);
-	if (arguments->pid)
-		source_load_process(source, arguments->pid);
-	else if (arguments->files)
-		source_load_files(source, arguments->files);
-	else
-		source_load_system(source);
-	progress_end();
-	if (source->count < arguments->options.processes)
-		fail("%s: %zu pages are too few for %u processes", source->name, source->count,
-		     arguments->options.processes);
+	return (double)experiment_footprint(options, pages) / (double)pages;
 }
 
 static bool all_came_back(const struct experiment *experiment)
@@ -184,13 +146,13 @@ int command_exit(int argc, char **argv)
 
 	argv[0] = name;
 	argp_parse(&exit_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
-	if (arguments.pid && arguments.files)
-		fail("give --pid or files, not both");
 	experiment_check_algorithm(arguments.options.algorithm);
 
 	machine_read(&machine);
-	source_create(&source, decide_size(&arguments, machine.page_size));
-	load(&source, &arguments);
+	loading_run(&arguments.loading, taken_per_byte(&arguments.options), &source);
+	if (source.count < arguments.options.processes)
+		fail("%s: %zu pages are too few for %u processes", source.name, source.count,
+		     arguments.options.processes);
 
 	experiment.options = arguments.options;
 	experiment.source = &source;

@@ -9,8 +9,14 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "machine.h"
+#include "source.h"
+
 json_t *number(uint64_t value);
 void append(json_t *array, json_t *value);
+
+json_t *machine_json(const struct machine *machine);
+json_t *source_json(const struct source *source);
 
 /* Prints the report on stdout, and frees it. */
 void print_json(json_t *report);

@@ -10,19 +10,6 @@ static const char *const policy_names[POLICIES] = {
 	[ZRAM_FREE_NOW] = "freed_at_once",
 };
 
-static json_t *machine_json(const struct machine *machine)
-{
-	return json_pack("{s:s, s:s, s:o, s:o}", "cpu", machine->cpu, "kernel", machine->kernel,
-			 "cores", number(machine->cores), "page_size", number(machine->page_size));
-}
-
-static json_t *source_json(const struct source *source)
-{
-	return json_pack("{s:s, s:o, s:o, s:o}", "from", source->name, "pages",
-			 number(source->count), "files", number(source->files), "files_left_out",
-			 number(source->skipped));
-}
-
 static json_t *options_json(const struct experiment *experiment)
 {
 	const struct experiment_options *options = &experiment->options;

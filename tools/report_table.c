@@ -2,31 +2,11 @@
 /* The report for people. */
 #include <stdio.h>
 
+#include "head.h"
 #include "report.h"
 #include "summary.h"
-#include "zsmalloc.h"
 
 static const double mib = 1024 * 1024;
-
-static void print_machine(const struct machine *machine)
-{
-	printf("zsmalloc %s exit on %s, %u core%s, %s, pages of %zu bytes\n\n", ZS_VERSION,
-	       machine->cpu, machine->cores, machine->cores == 1 ? "" : "s", machine->kernel,
-	       machine->page_size);
-}
-
-static void print_source(const struct source *source)
-{
-	printf("Loaded     %zu pages (%.1f MiB) of %s", source->count,
-	       (double)(source->count * source->page_size) / mib, source->name);
-	if (source->files)
-		printf(": %zu file%s", source->files, source->files == 1 ? "" : "s");
-	if (!source_full(source))
-		printf(", which is all there is");
-	if (source->skipped)
-		printf("; %zu could not be read and were left out", source->skipped);
-	putchar('\n');
-}
 
 /* Every run stores the same pages: the first speaks for all. */
 static void print_store(const struct experiment *experiment)
@@ -131,7 +111,7 @@ void report_table(const struct experiment *experiment, const struct machine *mac
 
 	summarize(experiment, ZRAM_FREE_NOW, &now);
 	summarize(experiment, ZRAM_FREE_DEFERRED, &deferred);
-	print_machine(machine);
+	print_machine("exit", machine);
 	print_source(experiment->source);
 	print_store(experiment);
 	print_exits(experiment);

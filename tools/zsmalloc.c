@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analyze.h"
+#include "classes.h"
 #include "cli.h"
 #include "exit.h"
 #include "top.h"
@@ -15,6 +17,8 @@ struct command {
 
 static const struct command commands[] = {
 	{ "exit", "let processes exit on real memory, freed at once and deferred", command_exit },
+	{ "analyze", "tell what a store would make of real memory", command_analyze },
+	{ "classes", "show the size classes and what they waste", command_classes },
 	{ "top", "show the pools of running programs", command_top },
 };
 
