@@ -72,12 +72,13 @@ static const json_t *samples(const struct results *results, size_t contender)
 static double worst_overhead(const struct results *results, size_t contender)
 {
 	const json_t *all = samples(results, contender);
-	const json_t *sample;
 	double worst = 0;
-	size_t i;
 
-	json_array_foreach(all, i, sample)
-		worst = sample_overhead(sample) > worst ? sample_overhead(sample) : worst;
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		double now = sample_overhead(json_array_get(all, i));
+
+		worst = now > worst ? now : worst;
+	}
 	return worst;
 }
 
@@ -98,14 +99,15 @@ static void plot(const struct results *results, FILE *file)
 {
 	for (size_t i = 0; i < CONTENDERS; i++) {
 		const json_t *all = samples(results, i);
-		const json_t *sample;
-		size_t k;
 
 		fprintf(file, "\"%s\"\n", contenders[i].name);
-		json_array_foreach(all, k, sample)
+		for (size_t k = 0; k < json_array_size(all); k++) {
+			const json_t *sample = json_array_get(all, k);
+
 			fprintf(file, "%f %f\n",
 				json_number_value(json_object_get(sample, "replaced")) / 1e6,
 				sample_overhead(sample));
+		}
 		fprintf(file, "\n\n");
 	}
 }

@@ -253,7 +253,10 @@ static void compact_beside(struct store *store, json_t *figures)
 static void store_open(struct store *store, size_t part, int corpus)
 {
 	store->corpus = corpus_map(corpus);
-	store->objects = store->corpus->objects / part;
+	store->objects = part ? store->corpus->objects / part : 0;
+	if (!store->objects)
+		errx(2, "not a part of %llu objects: one %zuth",
+		     (unsigned long long)store->corpus->objects, part);
 	store->handle = memory_touched(store->objects * sizeof(*store->handle));
 	store->content = memory_touched(store->corpus->page_size);
 	store->pool = make_pool();
