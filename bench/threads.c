@@ -41,8 +41,11 @@ static const struct condition conditions[CONDITIONS] = {
 			  .rounds = 1 },
 };
 
+/* Two threads show what the original proposal has to show. */
 static bool takes_part(size_t contender, size_t condition)
 {
+	if (contender == ORIGINAL)
+		return condition == TWO;
 	return condition < REFILL_TWO || contender >= PARKED;
 }
 
@@ -112,8 +115,11 @@ static void print_exits(const struct results *results)
 	       "\n");
 	for (size_t i = 0; i < CONTENDERS; i++)
 		for (size_t k = 0; k < REFILL_TWO; k++) {
-			struct spread ms = results_over(results, i, k, "exit", NULL);
+			struct spread ms;
 
+			if (!results_has(results, i, k))
+				continue;
+			ms = results_over(results, i, k, "exit", NULL);
 			printf("| %-18s | %7s | %8.1f | %8.1f | %9.2f %7.2f..%-6.2f |\n",
 			       contenders[i].name, conditions[k].words[1],
 			       results_cost(results, i, k, "caller").median,
@@ -147,8 +153,13 @@ static void plot(const struct results *results, FILE *file)
 	for (size_t i = 0; i < CONTENDERS; i++) {
 		fprintf(file, "\"%s\"", contenders[i].name);
 		for (size_t k = 0; k < REFILL_TWO; k++) {
-			struct spread ms = results_over(results, i, k, "exit", NULL);
+			struct spread ms;
 
+			if (!results_has(results, i, k)) {
+				fprintf(file, " - - -");
+				continue;
+			}
+			ms = results_over(results, i, k, "exit", NULL);
 			fprintf(file, " %f %f %f", ms.median / 1e6, ms.least / 1e6, ms.most / 1e6);
 		}
 		fprintf(file, "\n");

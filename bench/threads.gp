@@ -9,6 +9,7 @@ set ylabel "ms until the last is done: median, least, most"
 set yrange [0:]
 set grid y
 set key outside top right horizontal
+set datafile missing "-"
 set style data histograms
 set style histogram errorbars gap 1.5 linewidth 1
 set style fill solid 0.8 border
