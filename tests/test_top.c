@@ -171,7 +171,6 @@ static pid_t start_on_terminal(pid_t publisher, int *terminal)
 {
 	const struct winsize size = { .ws_row = 24, .ws_col = 100 };
 	char option[32];
-	char *argv[] = { "zsmalloc", "top", option, NULL };
 	pid_t pid;
 
 	snprintf(option, sizeof(option), "--pid=%d", publisher);
@@ -179,6 +178,8 @@ static pid_t start_on_terminal(pid_t publisher, int *terminal)
 	pid = forkpty(terminal, NULL, NULL, &size);
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		char *argv[] = { "zsmalloc", "top", option, NULL };
+
 		setenv("TERM", "vt100", 1);
 		exec_top(argv, 0);
 	}

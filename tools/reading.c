@@ -29,12 +29,6 @@ enum {
 
 static const uint64_t patience_ns = 5 * NS_PER_S; /* for an answer; it comes within milliseconds */
 
-/* A program that is being asked. */
-struct question {
-	struct zs_published *shared;
-	uint32_t number;
-};
-
 static bool is_published(const char *path)
 {
 	static const char wanted[] = "/memfd:" ZS_PUBLISHED_NAME " ";
@@ -124,25 +118,25 @@ static int map_published(pid_t pid, struct zs_published **shared)
 	return error;
 }
 
-static void ask(struct question *question)
+static void ask(struct program *program)
 {
-	uint32_t *asked = &question->shared->asked;
+	uint32_t *asked = &program->shared->asked;
 
-	question->number = __atomic_add_fetch(asked, 1, __ATOMIC_RELEASE);
+	program->asked = __atomic_add_fetch(asked, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, asked, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 /* Waits for the answer, until @end. The acquire pairs with the program's release. */
-static bool await(const struct question *question, uint64_t end)
+static bool await(const struct program *program, uint64_t end)
 {
-	uint32_t *answered = &question->shared->answered;
+	uint32_t *answered = &program->shared->answered;
 
 	for (;;) {
 		uint32_t answer = __atomic_load_n(answered, __ATOMIC_ACQUIRE);
 		uint64_t now = now_ns();
 		struct timespec left;
 
-		if ((int32_t)(answer - question->number) >= 0)
+		if ((int32_t)(answer - program->asked) >= 0)
 			return true;
 		if (now >= end)
 			return false;
@@ -152,7 +146,7 @@ static bool await(const struct question *question, uint64_t end)
 	}
 }
 
-static void *no_memory_for_reading(void)
+static _Noreturn void no_memory_for_reading(void)
 {
 	fail("no memory to read what programs publish");
 }
@@ -175,8 +169,9 @@ static void copy_pool(struct zs_published_pool *copy, const struct zs_published_
 }
 
 /* Copies all pools. False if they were written meanwhile. */
-static bool copy_pools(struct program *program, const struct zs_published *shared)
+static bool copy_pools(struct program *program)
 {
+	const struct zs_published *shared = program->shared;
 	/* Pairs with the release at the end of a writing. */
 	uint32_t sequence = __atomic_load_n(&shared->sequence, __ATOMIC_ACQUIRE);
 	uint64_t present = __atomic_load_n(&shared->present, __ATOMIC_ACQUIRE);
@@ -191,7 +186,7 @@ static bool copy_pools(struct program *program, const struct zs_published *share
 }
 
 /* What cannot be read for so long, since the program died in the middle of it, is none. */
-static void read_pools(struct program *program, const struct zs_published *shared)
+static void read_pools(struct program *program)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 	unsigned int tries = 0;
@@ -199,7 +194,7 @@ static void read_pools(struct program *program, const struct zs_published *share
 	program->pool = calloc(ZS_PUBLISHED_POOLS, sizeof(*program->pool));
 	if (!program->pool)
 		no_memory_for_reading();
-	while (!copy_pools(program, shared)) {
+	while (!copy_pools(program)) {
 		program->pools = 0;
 		if (++tries == TRIES)
 			return;
@@ -223,26 +218,24 @@ static void read_command(struct program *program)
 }
 
 /* Asks a process, if it publishes. Return: 0, or as reading_take(). */
-static int ask_process(struct reading *reading, struct question **questions, pid_t pid)
+static int ask_process(struct reading *reading, pid_t pid)
 {
+	struct program *program;
 	struct zs_published *shared = NULL;
-	size_t last = reading->programs;
 	int error = map_published(pid, &shared);
 
 	if (error)
 		return error;
-	*questions = reallocarray(*questions, last + 1, sizeof(**questions));
-	reading->program = reallocarray(reading->program, last + 1, sizeof(*reading->program));
-	if (!*questions || !reading->program)
+	reading->program = reallocarray(reading->program, reading->programs + 1, sizeof(*program));
+	if (!reading->program)
 		no_memory_for_reading();
-	(*questions)[last].shared = shared;
-	ask(&(*questions)[last]);
-	reading->program[last] = (struct program){ .pid = pid };
-	reading->programs++;
+	program = &reading->program[reading->programs++];
+	*program = (struct program){ .pid = pid, .shared = shared };
+	ask(program);
 	return 0;
 }
 
-static void ask_all(struct reading *reading, struct question **questions)
+static void ask_all(struct reading *reading)
 {
 	DIR *processes = opendir("/proc");
 	const struct dirent *entry;
@@ -253,32 +246,31 @@ static void ask_all(struct reading *reading, struct question **questions)
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		if (pid > 0)
-			ask_process(reading, questions, pid);
+			ask_process(reading, pid);
 	}
 	closedir(processes);
 }
 
 int reading_take(struct reading *reading, pid_t pid)
 {
-	struct question *questions = NULL;
 	uint64_t end;
 	int error = 0;
 
 	*reading = (struct reading){ .programs = 0 };
 	if (pid)
-		error = ask_process(reading, &questions, pid);
+		error = ask_process(reading, pid);
 	else
-		ask_all(reading, &questions);
+		ask_all(reading);
 	end = now_ns() + patience_ns;
 	for (size_t i = 0; i < reading->programs; i++) {
 		struct program *program = &reading->program[i];
 
-		program->answered = await(&questions[i], end);
-		read_pools(program, questions[i].shared);
+		program->answered = await(program, end);
+		read_pools(program);
 		read_command(program);
-		munmap(questions[i].shared, sizeof(*questions[i].shared));
+		munmap(program->shared, sizeof(*program->shared));
+		program->shared = NULL;
 	}
-	free(questions);
 	reading->time = now_ns();
 	return error;
 }

@@ -19,6 +19,8 @@ struct program {
 	bool answered; /* else the pools are as it told them last */
 	size_t pools;
 	struct zs_published_pool *pool;
+	struct zs_published *shared; /* while it is being asked */
+	uint32_t asked; /* the number of the question */
 };
 
 struct reading {
