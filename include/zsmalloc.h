@@ -71,7 +71,7 @@ enum zs_misuse {
  * struct zs_pool_options - how a pool differs from the default. 0 in a field: its default.
  * @size: sizeof(struct zs_pool_options), which lets the struct grow
  * @deferred_budget: bytes of uncompressed data that may wait in the deferred queue; the capacity
- *	is this divided by the page size. Default 128 MiB; SIZE_MAX lifts the budget
+ *	is this divided by the page size. Default 16 GiB; SIZE_MAX lifts the budget
  * @deferred_delay_ms: a drain begins at most so many milliseconds after the first handle was
  *	queued. Default 10
  * @max_chain: pages in the longest zspage, 1 to 16. Default 16

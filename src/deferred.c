@@ -2,19 +2,25 @@
 /*
  * The deferred queue: see deferred.h.
  *
- * Concurrency. A lane is locked by its busy word, which is only ever tried by producers and is held
- * for a few instructions; under it nothing is called but wake(). The list of closed chunks is pushed
- * to by one compare-and-exchange and taken whole by one exchange. The drain mutex makes drains and
- * flushes follow one another.
+ * Concurrency. A lane belongs to one producer, which enters it by a plain store to its busy word. A
+ * drain that wants the lane's chunk says so in closing; a fence on either side makes sure that one
+ * sees the other, and the producer's side of it is free (port_fence_light()). While its lane is being
+ * closed, and if it has none, a producer uses the shared lane, whose busy word is a lock that is only
+ * ever tried. A lane is held for a few instructions. The list of closed chunks is pushed to by one
+ * compare-and-exchange and taken whole by one exchange. The drain mutex makes drains and flushes
+ * follow one another.
  *
  * Credit. A chunk takes its share of the capacity when it is opened and returns it when it has been
  * drained, so that the words of a full queue are counted without a counter that all producers write.
  *
- * The alarm says when a drain is to come. A drain clears it, by an exchange, before it visits the
- * lanes; a producer that opens a chunk, under its lane's lock, raises it. Either the producer was
- * there before the drain, which then takes the chunk; or after, and then sees the alarm cleared. So
+ * The alarm says when a drain is to come. A drain clears it, by an exchange, before it looks which
+ * lanes are open; a producer opens a chunk and then, behind a full fence, looks whether the alarm is
+ * raised. Either the drain sees the chunk, or the producer sees the alarm cleared and raises it. So
  * no word waits without an alarm. Whoever raises the alarm by an exchange with the drain's also sees
  * that the worker, which called the drain, is no longer due, and wakes it.
+ *
+ * The next host is chosen ahead: the first word of a chunk is fetched, step by step, while the chunk
+ * fills, and hosts the next one; the chunk's last word takes its place.
  */
 #include "deferred.h"
 
@@ -33,26 +39,33 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	queue->owner = owner;
 	queue->capacity = capacity;
 	queue->delay_ms = delay_ms;
-	queue->lanes = port_cpus();
+	queue->lanes = port_lanes();
 	/*
-	 * Open chunks of all lanes together keep an eighth of the capacity from the rest, or 16
-	 * handles a lane where that is more.
+	 * Open chunks of all CPUs together keep an eighth of the capacity from the rest, or 16
+	 * handles each where that is more.
 	 */
-	share = capacity / (8ULL * queue->lanes);
+	share = capacity / (8ULL * port_cpus());
 	queue->share = share > 1U << 16 ? 1U << 16 : share < 16 ? 16 : (u32)share;
 	queue->lane = port_alloc(queue->lanes * sizeof(*queue->lane), GFP_KERNEL);
 	if (!queue->lane)
 		return -ENOMEM;
+	queue->spare = port_alloc(queue->lanes * sizeof(*queue->spare), GFP_KERNEL);
+	if (!queue->spare)
+		goto no_spare;
 	queue->batch = port_alloc(DEFERRED_BATCH * sizeof(*queue->batch), GFP_KERNEL);
 	if (!queue->batch)
 		goto no_batch;
 	if (port_mutex_init(&queue->drain, PORT_RANK_DRAIN))
 		goto no_mutex;
+	for (unsigned int i = 0; i < queue->lanes && !port_fence_works(); i++)
+		atomic_set(&queue->lane[i].guard, GUARD_FENCE);
 	return 0;
 
 no_mutex:
 	port_free(queue->batch, DEFERRED_BATCH * sizeof(*queue->batch));
 no_batch:
+	port_free(queue->spare, queue->lanes * sizeof(*queue->spare));
+no_spare:
 	port_free(queue->lane, queue->lanes * sizeof(*queue->lane));
 	return -ENOMEM;
 }
@@ -62,31 +75,61 @@ void deferred_destroy(struct deferred *queue)
 {
 	port_mutex_destroy(&queue->drain);
 	port_free(queue->batch, DEFERRED_BATCH * sizeof(*queue->batch));
+	port_free(queue->spare, queue->lanes * sizeof(*queue->spare));
 	port_free(queue->lane, queue->lanes * sizeof(*queue->lane));
 }
 
-/* For a drain that may wait: a producer is never held up for more than a failed try. */
-static void lane_lock(struct deferred_lane *lane)
+/* As deferred_enter(), with a full fence. */
+static bool lane_enter_own(struct deferred_lane *lane)
 {
-	while (!deferred_trylock(lane))
+	if (atomic_read(&lane->busy))
+		return false;
+	atomic_set(&lane->busy, 1);
+	smp_mb(); /* with port_fence_heavy() in lane_seize(): one of the two sees the other */
+	/* Pairs with the release in lane_yield(). */
+	if (!(atomic_read_acquire(&lane->guard) & GUARD_CLOSING))
+		return true;
+	deferred_leave(lane);
+	return false;
+}
+
+/* Enter the shared lane, unless somebody is in it. Pairs with the release in deferred_leave(). */
+static bool lane_trylock(struct deferred_lane *lane)
+{
+	return !atomic_read(&lane->busy) && !atomic_xchg_acquire(&lane->busy, 1);
+}
+
+/* Enter the caller's own lane, or the shared one. NULL if neither can be had at once. */
+static struct deferred_lane *lane_enter(struct deferred *queue, unsigned int own)
+{
+	struct deferred_lane *shared = &queue->lane[DEFERRED_SHARED];
+
+	if (own != DEFERRED_SHARED && lane_enter_own(&queue->lane[own]))
+		return &queue->lane[own];
+	return lane_trylock(shared) ? shared : NULL;
+}
+
+/* For a drain, which may wait: have a lane to oneself. A producer is never held up by that. */
+static void lane_seize(struct deferred *queue, struct deferred_lane *lane)
+{
+	if (lane == &queue->lane[DEFERRED_SHARED]) {
+		while (!lane_trylock(lane))
+			cpu_relax();
+		return;
+	}
+	atomic_set(&lane->guard, atomic_read(&lane->guard) | GUARD_CLOSING);
+	port_fence_heavy(); /* pairs with deferred_enter() and lane_enter_own() */
+	while (atomic_read_acquire(&lane->busy)) /* pairs with deferred_leave() */
 		cpu_relax();
 }
 
-/*
- * A lane of one's own: this CPU's, or, if a thread was preempted in the middle of using that, any that
- * is free. NULL if none is.
- */
-static struct deferred_lane *lane_enter(struct deferred *queue)
+static void lane_yield(struct deferred *queue, struct deferred_lane *lane)
 {
-	unsigned int cpu = port_cpu();
-
-	for (unsigned int i = 0; i < queue->lanes; i++) {
-		struct deferred_lane *lane = &queue->lane[(cpu + i) % queue->lanes];
-
-		if (deferred_trylock(lane))
-			return lane;
-	}
-	return NULL;
+	if (lane == &queue->lane[DEFERRED_SHARED])
+		deferred_leave(lane);
+	else
+		/* Pairs with deferred_enter(). */
+		atomic_set_release(&lane->guard, atomic_read(&lane->guard) & ~GUARD_CLOSING);
 }
 
 static void raise_alarm(struct deferred *queue, enum deferred_alarm alarm)
@@ -144,16 +187,34 @@ static void chunk_push(struct deferred *queue, struct deferred_chunk *chunk)
 	}
 }
 
-/* Hand the lane's open chunk over whole. Under the lane's lock. */
+/* The words that were ever queued in a lane whose next word goes to @next. */
+static u64 lane_queued(u64 base, const unsigned long *next)
+{
+	return base + (uintptr_t)next / sizeof(*next);
+}
+
+/* Go on at @next, with so many words queued that were not counted yet. In the lane. */
+static void lane_goto(struct deferred_lane *lane, unsigned long *next, u32 words)
+{
+	u64 base = lane_queued(lane->base, lane->next) + words - (uintptr_t)next / sizeof(*next);
+
+	WRITE_ONCE(lane->next, next);
+	smp_store_release(&lane->base, base);
+}
+
+/*
+ * Hand the lane's open chunk over whole. In the lane. The chunk is on the list before the lane says
+ * that it has none: who finds none there finds the chunk on the list.
+ */
 static void lane_close(struct deferred *queue, struct deferred_lane *lane)
 {
 	struct deferred_chunk *chunk = lane->open;
 
 	chunk->count = (u32)(lane->next - chunk->word);
-	lane->open = NULL;
-	lane->next = NULL;
-	lane->end = NULL;
+	lane_goto(lane, NULL, 0);
+	lane->stop = NULL;
 	chunk_push(queue, chunk);
+	smp_store_release(&lane->open, NULL); /* pairs with collect() */
 }
 
 /* After a producer closed a chunk: has that used up half of the capacity? */
@@ -163,33 +224,57 @@ static void threshold_check(struct deferred *queue)
 		raise_alarm(queue, ALARM_NOW);
 }
 
-/* Add a word to the open chunk, and close that if it is full. Under the lane's lock. */
-static bool lane_append(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
+/*
+ * A chunk's memory is as cold as what is freed: its lines are fetched before they are written, a
+ * stride at a time, one stride ahead. Stop where the next stride begins, or at the chunk's last word.
+ */
+static void lane_advance(struct deferred_lane *lane)
 {
-	if (lane->next == lane->end)
-		return false;
-	deferred_append(lane, word);
-	if (lane->next == lane->end) {
-		lane_close(queue, lane);
-		threshold_check(queue);
-	}
-	return true;
+	char *stride = (char *)((uintptr_t)lane->next / DEFERRED_STRIDE * DEFERRED_STRIDE) +
+		       DEFERRED_STRIDE;
+
+	for (size_t i = 0; i < DEFERRED_STRIDE; i += PORT_CACHELINE)
+		prefetchw(stride + i);
+	lane->stop = (unsigned long *)stride < lane->last ? (unsigned long *)stride : lane->last;
 }
 
-/* Make @chunk, with room for @words, the lane's open one. Under the lane's lock. */
+/*
+ * Make @chunk, with room for @words, the open one of a lane that has none; its host counts as one of
+ * @queued. In the lane.
+ */
 static void lane_open(struct deferred *queue, struct deferred_lane *lane,
-		      struct deferred_chunk *chunk, u32 words)
+		      struct deferred_chunk *chunk, u32 words, u32 queued)
 {
-	if (lane->open) /* another thread has opened one since */
-		lane_close(queue, lane);
-	lane->open = chunk;
-	lane->next = chunk->word;
-	lane->end = chunk->word + words;
-	for (size_t i = PORT_CACHELINE; i <= DEFERRED_AHEAD; i += PORT_CACHELINE)
-		prefetchw((char *)chunk + i);
+	lane_goto(lane, chunk->word, queued);
+	lane->last = chunk->word + words - 1;
+	lane_advance(lane);
+	lane->fetches = DEFERRED_FETCHES;
+	smp_store_release(&lane->open, chunk); /* pairs with collect() */
+	smp_mb(); /* before the alarm is read: see the head of this file; pairs with collect() */
 	/* Beyond the threshold, an open chunk that ends there may have hidden that it was reached. */
 	raise_alarm(queue,
 		    (u64)atomic64_read(&queue->taken) > threshold(queue) ? ALARM_NOW : ALARM_SOON);
+}
+
+/* Add the chunk's last word. In the lane. */
+static void lane_fill(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
+{
+	*lane->next = word;
+	WRITE_ONCE(lane->next, lane->next + 1);
+	lane_close(queue, lane);
+	threshold_check(queue);
+}
+
+/* Add a word that is not the chunk's last. In the lane. */
+static void lane_append(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
+{
+	if (lane->next >= lane->stop) {
+		lane_advance(lane);
+		if (lane->fetches && lane->next > lane->open->word)
+			queue->ops->fetch(queue->owner, lane->open->word[0],
+					  DEFERRED_FETCHES - lane->fetches--);
+	}
+	deferred_append(lane, word);
 }
 
 /* Give back what a chunk took and will not use. */
@@ -202,62 +287,63 @@ static u32 credit_trim(struct deferred *queue, u32 credit, u32 used)
 	return credit;
 }
 
-/* Have @word host a chunk, and so be queued itself. True if @word is dealt with. */
-static bool open_hosted(struct deferred *queue, unsigned long word, size_t least, u32 credit)
+/*
+ * A chunk in what @word stands for, its credit what it has room for, at most @credit; the rest is
+ * given back. NULL if @word can't host.
+ */
+static struct deferred_chunk *chunk_host(struct deferred *queue, unsigned long word, size_t least,
+					 u32 credit)
 {
-	struct deferred_lane *lane;
 	struct deferred_chunk *chunk;
 	size_t bytes;
-	u32 words;
 
 	chunk = queue->ops->host(queue->owner, word, least, &bytes);
 	if (!chunk)
-		return false;
-	words = (u32)((bytes - sizeof(*chunk)) / sizeof(long));
+		return NULL;
 	chunk->host = word;
-	chunk->credit = credit_trim(queue, credit, words + 1);
-	words = chunk->credit - 1;
-	lane = lane_enter(queue);
-	if (!lane) { /* the fallback, for a word that is no longer the caller's to free */
-		atomic64_sub(chunk->credit, &queue->taken);
-		queue->ops->unhost(queue->owner, word);
-		atomic64_add(1, &queue->fallbacks[DEFERRED_CONTENDED]);
-		return true;
-	}
-	WRITE_ONCE(lane->queued, lane->queued + 1);
-	lane_open(queue, lane, chunk, words);
-	if (!words) {
+	chunk->credit =
+		credit_trim(queue, credit, (u32)((bytes - sizeof(*chunk)) / sizeof(long)) + 1);
+	return chunk;
+}
+
+/* Have @word host a chunk, and so be queued itself. In a lane that has none. */
+static bool open_hosted(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
+			size_t least, u32 credit)
+{
+	struct deferred_chunk *chunk = chunk_host(queue, word, least, credit);
+
+	if (!chunk)
+		return false;
+	lane_open(queue, lane, chunk, chunk->credit - 1, 1);
+	if (chunk->credit == 1) {
 		lane_close(queue, lane);
 		threshold_check(queue);
 	}
-	deferred_unlock(lane);
 	return true;
 }
 
-/* Put @word in the lane's spare chunk, if that is free. */
-static bool open_spare(struct deferred *queue, unsigned long word, u32 credit)
-{
-	struct deferred_lane *lane = lane_enter(queue);
-	struct deferred_chunk *chunk;
+static enum deferred_result lane_put(struct deferred *queue, struct deferred_lane *lane,
+				     unsigned long word);
 
-	if (!lane)
-		return false;
+/* Put @word in the lane's spare chunk, if that is free. In a lane that has none. */
+static bool open_spare(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
+		       u32 credit)
+{
+	struct deferred_chunk *chunk = &queue->spare[lane - queue->lane].chunk;
+
 	/* Pairs with the release in chunk_done(). */
-	if (atomic_xchg_acquire(&lane->spare_used, 1)) {
-		deferred_unlock(lane);
+	if (atomic_xchg_acquire(&lane->spare_used, 1))
 		return false;
-	}
-	chunk = &lane->spare;
 	chunk->host = 0;
 	chunk->credit = credit_trim(queue, credit, DEFERRED_SPARE);
-	lane_open(queue, lane, chunk, chunk->credit);
-	lane_append(queue, lane, word);
-	deferred_unlock(lane);
+	lane_open(queue, lane, chunk, chunk->credit, 0);
+	lane_put(queue, lane, word);
 	return true;
 }
 
-/* There is no open chunk: open one. */
-static enum deferred_result open_chunk(struct deferred *queue, unsigned long word)
+/* There is no open chunk: open one. In the lane. */
+static enum deferred_result open_chunk(struct deferred *queue, struct deferred_lane *lane,
+				       unsigned long word)
 {
 	u32 credit = credit_take(queue, queue->share);
 
@@ -265,63 +351,121 @@ static enum deferred_result open_chunk(struct deferred *queue, unsigned long wor
 		raise_alarm(queue, ALARM_NOW);
 		return DEFERRED_FULL;
 	}
-	if (open_hosted(queue, word, DEFERRED_HOST_BYTES, credit) ||
-	    open_spare(queue, word, credit) ||
-	    open_hosted(queue, word, DEFERRED_HOST_LEAST, credit))
+	if (open_hosted(queue, lane, word, DEFERRED_HOST_BYTES, credit) ||
+	    open_spare(queue, lane, word, credit) ||
+	    open_hosted(queue, lane, word, DEFERRED_HOST_LEAST, credit))
 		return DEFERRED_QUEUED;
 	atomic64_sub(credit, &queue->taken);
 	raise_alarm(queue, ALARM_NOW);
 	return DEFERRED_NO_MEMORY;
 }
 
+/*
+ * @word is the last for the open chunk: have the first one, which has been fetched, host the next
+ * chunk, and put @word in its place. False if that can't be. In the lane.
+ */
+static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
+{
+	struct deferred_chunk *chunk = lane->open;
+	struct deferred_chunk *next;
+	u32 credit;
+
+	if (lane->next == chunk->word) /* it is also the first */
+		return false;
+	threshold_check(queue); /* before the next chunk takes credit for what is yet to come */
+	credit = credit_take(queue, queue->share);
+	if (!credit)
+		return false;
+	/* The word's own credit moves with it. */
+	next = chunk_host(queue, chunk->word[0], DEFERRED_HOST_BYTES, credit + 1);
+	if (!next) {
+		atomic64_sub(credit, &queue->taken);
+		return false;
+	}
+	chunk->word[0] = word;
+	chunk->credit--;
+	lane_close(queue, lane);
+	lane_open(queue, lane, next, next->credit - 1, 1);
+	return true;
+}
+
+/* Queue a word in a lane that the caller is in. */
+static enum deferred_result lane_put(struct deferred *queue, struct deferred_lane *lane,
+				     unsigned long word)
+{
+	if (!lane->open)
+		return open_chunk(queue, lane, word);
+	if (lane->next < lane->last)
+		lane_append(queue, lane, word);
+	else if (!turn_over(queue, lane, word))
+		lane_fill(queue, lane, word);
+	return DEFERRED_QUEUED;
+}
+
 /**
- * deferred_put_slow() - queue a word where deferred_put() finds no room in this CPU's lane.
+ * deferred_put() - queue a word.
  * @queue: the queue
  * @word: not 0
  *
  * Context: Any. Takes no lock that is not free, allocates nothing.
  * Return: DEFERRED_QUEUED, or why the word was not taken.
  */
-enum deferred_result deferred_put_slow(struct deferred *queue, unsigned long word)
+enum deferred_result deferred_put(struct deferred *queue, unsigned long word)
 {
 	enum deferred_result result = DEFERRED_CONTENDED;
-	struct deferred_lane *lane = lane_enter(queue);
+	struct deferred_lane *lane = lane_enter(queue, port_lane_claim());
 
 	if (lane) {
-		bool done = lane_append(queue, lane, word);
-
-		deferred_unlock(lane);
-		if (done)
-			return DEFERRED_QUEUED;
-		result = open_chunk(queue, word);
-		if (result == DEFERRED_QUEUED)
-			return result;
+		result = lane_put(queue, lane, word);
+		deferred_leave(lane);
 	}
-	atomic64_add(1, &queue->fallbacks[result]);
+	port_lane_put();
+	if (result != DEFERRED_QUEUED)
+		atomic64_add(1, &queue->fallbacks[result]);
 	return result;
 }
 
+/* Close a lane, whoever's it is. Waits for the producer that is in it. */
+static void close_any(struct deferred *queue, struct deferred_lane *lane)
+{
+	lane_seize(queue, lane);
+	if (lane->open)
+		lane_close(queue, lane);
+	lane_yield(queue, lane);
+}
+
+/* Close the lane that the caller would use, waiting for nobody. The others need a drain. */
+static void close_own(struct deferred *queue)
+{
+	struct deferred_lane *lane = lane_enter(queue, port_lane_claim());
+
+	if (lane) {
+		if (lane->open)
+			lane_close(queue, lane);
+		deferred_leave(lane);
+	}
+	port_lane_put();
+}
+
 /*
- * All chunks that there are, oldest first. Who may not wait passes over a lane that is in use, and
- * leaves it to the next drain. Under the drain mutex.
+ * All chunks that there are, oldest first. Who may not wait leaves the lanes of others to the next
+ * drain. Under the drain mutex.
  */
 static struct deferred_chunk *collect(struct deferred *queue, bool may_sleep)
 {
 	struct deferred_chunk *newest, *oldest = NULL;
 
 	atomic_xchg(&queue->alarm, ALARM_NONE); /* before the lanes: see the head of this file */
+	if (!may_sleep)
+		close_own(queue);
 	for (unsigned int i = 0; i < queue->lanes; i++) {
-		struct deferred_lane *lane = &queue->lane[i];
-
-		if (may_sleep) {
-			lane_lock(lane);
-		} else if (!deferred_trylock(lane)) {
-			raise_alarm(queue, ALARM_SOON);
+		/* Pairs with the releases in lane_open() and lane_close(). */
+		if (!smp_load_acquire(&queue->lane[i].open))
 			continue;
-		}
-		if (lane->open)
-			lane_close(queue, lane);
-		deferred_unlock(lane);
+		if (may_sleep)
+			close_any(queue, &queue->lane[i]);
+		else
+			raise_alarm(queue, ALARM_SOON);
 	}
 	newest = xchg_acquire(&queue->full, NULL); /* pairs with chunk_push() */
 	while (newest) {
@@ -346,18 +490,15 @@ static void uncollect(struct deferred *queue, struct deferred_chunk *chunk)
 	raise_alarm(queue, ALARM_NOW);
 }
 
-static struct deferred_lane *lane_of_spare(struct deferred_chunk *chunk)
-{
-	return (struct deferred_lane *)((char *)chunk - offsetof(struct deferred_lane, spare));
-}
-
 /* A chunk's words are free: free what it lived in. */
 static void chunk_done(struct deferred *queue, struct deferred_chunk *chunk)
 {
+	struct deferred_spare *spare = (struct deferred_spare *)chunk;
+
 	if (chunk->host)
 		queue->ops->unhost(queue->owner, chunk->host);
 	else
-		atomic_set_release(&lane_of_spare(chunk)->spare_used,
+		atomic_set_release(&queue->lane[spare - queue->spare].spare_used,
 				   0); /* pairs with open_spare() */
 }
 
@@ -464,12 +605,22 @@ bool deferred_try_drain(struct deferred *queue, bool may_sleep, u64 *drained)
 	return true;
 }
 
+/* The words ever queued, by all lanes. */
 static u64 queued(const struct deferred *queue)
 {
 	u64 sum = 0;
 
-	for (unsigned int i = 0; i < queue->lanes; i++)
-		sum += READ_ONCE(queue->lane[i].queued);
+	for (unsigned int i = 0; i < queue->lanes; i++) {
+		const struct deferred_lane *lane = &queue->lane[i];
+		unsigned long *next;
+		u64 base;
+
+		do { /* both of one chunk; pairs with lane_goto() */
+			base = smp_load_acquire(&lane->base);
+			next = smp_load_acquire(&lane->next);
+		} while (READ_ONCE(lane->base) != base);
+		sum += lane_queued(base, next);
+	}
 	return sum;
 }
 

@@ -4,8 +4,8 @@
  *
  * Words wait in chunks, and a chunk lives in memory that is about to be freed: the owner of a word
  * is asked to host a chunk in what the word stands for. So the queue needs no memory that grows.
- * Each CPU fills a chunk of its own, in its lane; a full chunk goes on a list that the drain takes
- * whole.
+ * Each producer (a thread, or in the kernel a CPU) fills a chunk of its own, in its lane, without
+ * an atomic operation; a full chunk goes on a list that the drain takes whole.
  */
 #ifndef ZS_DEFERRED_H
 #define ZS_DEFERRED_H
@@ -16,7 +16,9 @@
 #define DEFERRED_SPARE 504 /* words in a lane's spare chunk */
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
-#define DEFERRED_AHEAD (4 * PORT_CACHELINE) /* how far ahead of its words a chunk is fetched */
+#define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
+#define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
+#define DEFERRED_SHARED 0 /* the lane of whoever has none of its own, or can't use that now */
 
 enum deferred_result {
 	DEFERRED_QUEUED,
@@ -27,13 +29,19 @@ enum deferred_result {
 	DEFERRED_RESULTS,
 };
 
+/* All but free() are called in a lane, so that they take no lock and do not come back. */
 struct deferred_ops {
 	/*
 	 * Memory of at least @least bytes in what @word stands for, aligned to a word, and set
-	 * *@bytes to how many; or NULL. It stays until unhost(). Called with no lock of the queue.
+	 * *@bytes to how many; or NULL. It stays until unhost().
 	 */
 	void *(*host)(void *owner, unsigned long word, size_t least, size_t *bytes);
-	/* The chunk that @word hosted is done with: free @word. */
+	/*
+	 * @word will be asked to host before long: bring what that will touch into the cache. Called
+	 * for each @step, from 0 to DEFERRED_FETCHES - 1, when what the last one began has arrived.
+	 */
+	void (*fetch)(void *owner, unsigned long word, unsigned int step);
+	/* The chunk that @word hosted is done with: free @word. Called in no lane. */
 	void (*unhost)(void *owner, unsigned long word);
 	/* Free these, at most DEFERRED_BATCH. */
 	void (*free)(void *owner, const unsigned long *words, unsigned int count);
@@ -49,20 +57,29 @@ struct deferred_chunk {
 	unsigned long word[];
 };
 
-/* What a CPU's producers fill. */
+enum deferred_guard {
+	GUARD_CLOSING = 1, /* a drain wants the lane's chunk: its owner keeps out */
+	GUARD_FENCE = 2, /* the host's light fence is none: deferred_put() has a full one */
+};
+
+/* What a producer fills. */
 struct deferred_lane {
-	atomic_t busy; /* the lock */
+	atomic_t busy; /* somebody is in it */
+	atomic_t guard; /* enum deferred_guard: why its owner may not just enter */
+	unsigned long *next; /* where the next word goes in the open chunk; NULL if there is none */
+	unsigned long *stop; /* words before it are just written */
+	unsigned long *last; /* the word that fills the chunk */
+	struct deferred_chunk *open; /* written in the lane, read without */
+	u64 base; /* the words ever queued, less next as a number of words; as well */
+	u32 fetches; /* steps that are left to fetch the next host */
 	atomic_t spare_used;
-	unsigned long *next; /* where the next word goes in the open chunk, and its end; equal if */
-	unsigned long *end; /* there is none */
-	struct deferred_chunk *open;
-	u64 queued; /* written under the lock, read without */
-	union {
-		struct deferred_chunk spare;
-		unsigned long
-			spare_words[DEFERRED_SPARE + sizeof(struct deferred_chunk) / sizeof(long)];
-	};
-} __attribute__((aligned(PORT_CACHELINE)));
+} __attribute__((aligned(2 * PORT_CACHELINE))); /* processors fetch lines in pairs */
+
+/* The chunk of a lane whose words have no memory to host one. */
+struct deferred_spare {
+	struct deferred_chunk chunk;
+	unsigned long word[DEFERRED_SPARE];
+};
 
 struct deferred_stats {
 	u64 pending;
@@ -82,6 +99,7 @@ struct deferred {
 	unsigned int lanes;
 	u32 share; /* the most credit that one chunk takes */
 	struct deferred_lane *lane;
+	struct deferred_spare *spare; /* one a lane */
 
 	/*
 	 * Written from here on, so not on the line of what every producer reads. First the credit
@@ -106,70 +124,67 @@ struct deferred {
 int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 capacity,
 		  unsigned int delay_ms);
 void deferred_destroy(struct deferred *queue);
-enum deferred_result deferred_put_slow(struct deferred *queue, unsigned long word);
+enum deferred_result deferred_put(struct deferred *queue, unsigned long word);
 void deferred_flush(struct deferred *queue);
 bool deferred_try_drain(struct deferred *queue, bool may_sleep, u64 *drained);
 u64 deferred_pending(const struct deferred *queue);
 void deferred_stats(const struct deferred *queue, struct deferred_stats *stats);
 
-static inline bool deferred_trylock(struct deferred_lane *lane)
+/*
+ * Enter one's own lane, without an atomic operation. False if a drain is closing it, or if its owner
+ * is in it already, and was interrupted there.
+ */
+static inline bool deferred_enter(struct deferred_lane *lane)
 {
 	if (unlikely(atomic_read(&lane->busy)))
 		return false;
-	preempt_disable(); /* in the kernel, the drain spins until the holder is done */
-	if (likely(!atomic_xchg_acquire(&lane->busy, 1))) /* pairs with deferred_unlock() */
+	atomic_set(&lane->busy, 1);
+	port_fence_light(); /* with the heavy one in lane_seize(): one of the two sees the other */
+	/* Pairs with the release in lane_yield(): the chunk is gone. */
+	if (likely(!atomic_read_acquire(&lane->guard)))
 		return true;
-	preempt_enable();
+	atomic_set_release(&lane->busy, 0);
 	return false;
 }
 
-static inline void deferred_unlock(struct deferred_lane *lane)
+/* Pairs with the acquire in lane_seize() and, in the shared lane, in lane_trylock(). */
+static inline void deferred_leave(struct deferred_lane *lane)
 {
-	atomic_set_release(&lane->busy, 0); /* pairs with deferred_trylock() */
-	preempt_enable();
+	atomic_set_release(&lane->busy, 0);
 }
 
-/* Add a word to the open chunk, which has room. Under the lane's lock. */
-static inline void deferred_append(struct deferred_lane *lane, unsigned long word)
+/* Add a word to the open chunk, if that is all there is to do. In the lane. */
+static inline bool deferred_append(struct deferred_lane *lane, unsigned long word)
 {
 	unsigned long *next = lane->next;
 
-	*next++ = word;
-	lane->next = next;
-	WRITE_ONCE(lane->queued, lane->queued + 1);
-	/*
-	 * The chunk's memory is as cold as what is freed, and the next atomic operation waits for
-	 * this store: have the lines here before they are written.
-	 */
-	if (!((uintptr_t)next % PORT_CACHELINE))
-		prefetchw((char *)next + DEFERRED_AHEAD);
+	if (unlikely(next >= lane->stop))
+		return false;
+	*next = word;
+	WRITE_ONCE(lane->next, next + 1);
+	return true;
 }
 
 /**
- * deferred_put() - queue a word.
+ * deferred_put_fast() - queue a word where that takes but a few stores.
  * @queue: the queue
  * @word: not 0
  *
- * Context: Any. Takes no lock that is not free, allocates nothing.
- * Return: DEFERRED_QUEUED, or why the word was not taken.
+ * Context: Any.
+ * Return: true if the word was queued; else there is deferred_put().
  */
-static inline enum deferred_result deferred_put(struct deferred *queue, unsigned long word)
+static inline bool deferred_put_fast(struct deferred *queue, unsigned long word)
 {
-	unsigned int cpu = port_cpu();
-	struct deferred_lane *lane;
+	unsigned int number = port_lane_get();
+	struct deferred_lane *lane = &queue->lane[number];
+	bool done = false;
 
-	if (unlikely(cpu >= queue->lanes)) /* a CPU that was added since */
-		return deferred_put_slow(queue, word);
-	lane = &queue->lane[cpu];
-	if (unlikely(!deferred_trylock(lane)))
-		return deferred_put_slow(queue, word);
-	if (likely(lane->end - lane->next > 1)) { /* the last word closes the chunk */
-		deferred_append(lane, word);
-		deferred_unlock(lane);
-		return DEFERRED_QUEUED;
+	if (likely(number != DEFERRED_SHARED && deferred_enter(lane))) {
+		done = deferred_append(lane, word);
+		deferred_leave(lane);
 	}
-	deferred_unlock(lane);
-	return deferred_put_slow(queue, word);
+	port_lane_put();
+	return done;
 }
 
 #endif /* ZS_DEFERRED_H */

@@ -291,17 +291,15 @@ void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsig
 }
 
 /*
- * The deferred queue asks for memory to live in: an object that is to be freed has some. Its entry
- * dies at once, so that a double free is noticed and compaction leaves it; its zspage is pinned, so
- * that the host does not move the pages.
+ * The memory of an object that may host a chunk of the deferred queue, its zspage pinned, so that
+ * neither compaction nor the kernel moves it. NULL if it can't.
  */
-static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *bytes)
+static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_t least,
+			       void **memory, size_t *bytes)
 {
-	struct zs_pool *pool = owner;
 	const atomic64_t *entry = handle_entry(&pool->handles, handle);
-	struct location object;
 	struct zspage *zspage;
-	void *memory = NULL;
+	size_t offset;
 	u64 word;
 
 	if (!entry)
@@ -314,19 +312,63 @@ static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *
 		return NULL;
 	/* Is it still there, now that it can't be moved? Pairs with object_move(). */
 	if ((u64)atomic64_read_acquire(entry) == word) {
-		size_t size = zspage_class(zspage, &pool->classes)->size;
-		size_t offset = entry_slot(word) * size;
-
-		*bytes = size;
+		*bytes = zspage_class(zspage, &pool->classes)->size;
+		offset = entry_slot(word) * *bytes;
 		port_chain_piece(&offset, bytes);
-		if (*bytes >= least)
-			memory = port_chain_at(&zspage->chain, offset, *bytes);
+		*memory = port_chain_at(&zspage->chain, offset, *bytes);
+		if (*bytes >= least && *memory)
+			return zspage;
 	}
-	if (!memory || !claim(pool, handle, &object)) {
-		zspage_unpin(zspage);
+	zspage_unpin(zspage);
+	return NULL;
+}
+
+/*
+ * The deferred queue asks for memory to live in: an object that is to be freed has some. Its entry
+ * dies at once, so that a double free is noticed and compaction leaves it.
+ */
+static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *bytes)
+{
+	struct zs_pool *pool = owner;
+	struct location object;
+	struct zspage *zspage;
+	void *memory;
+
+	zspage = host_pin(pool, handle, least, &memory, bytes);
+	if (!zspage)
 		return NULL;
+	if (claim(pool, handle, &object))
+		return memory;
+	zspage_unpin(zspage);
+	return NULL;
+}
+
+/* What pool_host() will touch, in the order in which one leads to the next. */
+static void pool_fetch(void *owner, unsigned long handle, unsigned int step)
+{
+	struct zs_pool *pool = owner;
+	const atomic64_t *entry = handle_entry(&pool->handles, handle);
+	struct zspage *zspage;
+	void *memory;
+	size_t bytes;
+
+	if (!entry)
+		return;
+	switch (step) {
+	case 0:
+		prefetchw(entry);
+		break;
+	case 1:
+		prefetchw(zspage_at(&pool->zspages, entry_zspage((u64)atomic64_read(entry))));
+		break;
+	default:
+		zspage = host_pin(pool, handle, DEFERRED_HOST_BYTES, &memory, &bytes);
+		if (!zspage)
+			break;
+		for (size_t i = 0; i < DEFERRED_STRIDE; i += PORT_CACHELINE)
+			prefetchw((char *)memory + i);
+		zspage_unpin(zspage);
 	}
-	return memory;
 }
 
 static void pool_unhost(void *owner, unsigned long handle)
@@ -355,10 +397,19 @@ static void pool_wake(void *owner, unsigned int delay_ms)
 
 static const struct deferred_ops pool_deferred_ops = {
 	.host = pool_host,
+	.fetch = pool_fetch,
 	.unhost = pool_unhost,
 	.free = pool_drain_batch,
 	.wake = pool_wake,
 };
+
+/* Not as fast as can be, or not at all. */
+static noinline void free_deferred(struct zs_pool *pool, unsigned long handle)
+{
+	if (!handle_is_ours(&pool->handles, handle) ||
+	    deferred_put(&pool->deferred, handle) != DEFERRED_QUEUED)
+		zs_free(pool, handle);
+}
 
 /**
  * zs_free_deferred() - have an object freed soon, and return at once.
@@ -377,12 +428,12 @@ static const struct deferred_ops pool_deferred_ops = {
  */
 void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	if (!pool_check(pool, "zs_free_deferred() of no pool") || !handle || zs_is_err(handle))
+	if (!pool_check(pool, "zs_free_deferred() of no pool"))
 		return;
-	if (unlikely(!handle_is_ours(&pool->handles, handle)))
-		pool_bad_handle(pool, handle);
-	else if (unlikely(deferred_put(&pool->deferred, handle) != DEFERRED_QUEUED))
-		zs_free(pool, handle);
+	/* Neither 0 nor an error value has a pool's tag. */
+	if (unlikely(!handle_is_ours(&pool->handles, handle) ||
+		     !deferred_put_fast(&pool->deferred, handle)))
+		free_deferred(pool, handle);
 }
 
 /**

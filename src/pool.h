@@ -12,7 +12,7 @@
 #include "zspage.h"
 
 #define POOL_NAME_MAX 64 /* longer names are cut */
-#define POOL_DEFERRED_BUDGET (128UL << 20)
+#define POOL_DEFERRED_BUDGET (16UL << 30) /* no less than 128 MiB is promised */
 #define POOL_DEFERRED_DELAY_MS 10
 
 struct pool_config {

@@ -36,10 +36,15 @@
  *		struct port_mutex: may be held across a drain, its taker may sleep.
  *		A debug build checks that locks are taken in the order of their ranks, below.
  *
- * CPUs		port_cpus(): how many there may be. port_cpu(): the one that this runs on, a hint:
- *		the thread may have moved when the answer arrives.
- *		preempt_disable(), preempt_enable(): this thread keeps its CPU in between, if the
- *		host can do that.
+ *		smp_mb(): a full fence. port_fence_light(), port_fence_heavy(): a full fence between
+ *		one that is used all the time and one that is used rarely: where the host can, the
+ *		latter bears the cost of both. The heavy one makes a system call, but does not sleep.
+ *
+ * CPUs		port_cpus(): how many there may be.
+ *		port_lanes(): how many lanes there are. port_lane_get(): a lane that is the caller's
+ *		alone until port_lane_put(), except for interrupts that come meanwhile; 0 if it has
+ *		none. port_lane_claim(): the same, but a caller that has no lane is given one, if
+ *		one is free. Lane 0 is nobody's.
  *		cond_resched(): let others run; no lock may be held.
  *		cpu_relax(): in a loop that waits for another CPU.
  *		port_may_sleep(flags): what gfp flags say.

@@ -22,6 +22,7 @@ struct fake_owner {
 	atomic_uint freed; /* words, hosts included */
 	atomic_uint hosts; /* that host now */
 	atomic_uint hosted; /* ever */
+	atomic_uint fetched[DEFERRED_FETCHES]; /* for, by step */
 	atomic_uint batches;
 	atomic_uint largest; /* batch */
 	atomic_uint wakes;
@@ -69,6 +70,16 @@ static inline void *owner_host(void *arg, unsigned long word, size_t least, size
 	return memory;
 }
 
+/* Steps follow one another, for a word that waits. */
+static inline void owner_fetch(void *arg, unsigned long word, unsigned int step)
+{
+	struct fake_owner *owner = arg;
+
+	OWNER_CHECK(!atomic_load(&owner->gone[word]) && !atomic_load(&owner->memory[word]));
+	OWNER_CHECK(step < DEFERRED_FETCHES);
+	atomic_fetch_add(&owner->fetched[step], 1);
+}
+
 static inline void owner_unhost(void *arg, unsigned long word)
 {
 	struct fake_owner *owner = arg;
@@ -109,6 +120,7 @@ static inline void owner_wake(void *arg, unsigned int delay_ms)
 
 static const struct deferred_ops owner_ops = {
 	.host = owner_host,
+	.fetch = owner_fetch,
 	.unhost = owner_unhost,
 	.free = owner_free,
 	.wake = owner_wake,
@@ -124,10 +136,16 @@ static inline struct fake_owner *owner_make(uint64_t capacity, size_t bytes)
 	return owner;
 }
 
+/* As a pool does it. */
+static inline enum deferred_result queue_put(struct deferred *queue, unsigned long word)
+{
+	return deferred_put_fast(queue, word) ? DEFERRED_QUEUED : deferred_put(queue, word);
+}
+
 /* Put the next word. For a single producer. */
 static inline enum deferred_result owner_put(struct fake_owner *owner)
 {
-	return deferred_put(&owner->queue, ++owner->put);
+	return queue_put(&owner->queue, ++owner->put);
 }
 
 /* Everything that was queued is freed, once, and the queue holds nothing. */

@@ -23,7 +23,8 @@ static void test_number(void **state)
 
 	(void)state;
 	for (port_page_shift = 12; port_page_shift <= 16; port_page_shift += 2) {
-		assert_int_equal(capacity_of(0), (128UL << 20) >> port_page_shift);
+		assert_int_equal(capacity_of(0), (16UL << 30) >> port_page_shift);
+		assert_int_equal(capacity_of(128UL << 20), (128UL << 20) >> port_page_shift);
 		assert_int_equal(capacity_of(64UL << 20), (64UL << 20) >> port_page_shift);
 		assert_int_equal(capacity_of(10 * PORT_PAGE_SIZE + 1), 10);
 		assert_int_equal(capacity_of(PORT_PAGE_SIZE), 1);
@@ -31,9 +32,11 @@ static void test_number(void **state)
 		assert_int_equal(capacity_of(SIZE_MAX), SIZE_MAX >> port_page_shift);
 	}
 	port_page_shift = 12;
-	assert_int_equal(capacity_of(0), 32768);
+	assert_int_equal(capacity_of(128UL << 20), 32768);
+	assert_int_equal(capacity_of(0), 4194304);
 	port_page_shift = 14;
-	assert_int_equal(capacity_of(0), 8192);
+	assert_int_equal(capacity_of(128UL << 20), 8192);
+	assert_int_equal(capacity_of(0), 1048576);
 	port_page_shift = shift;
 }
 

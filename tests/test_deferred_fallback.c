@@ -2,8 +2,8 @@
 /*
  * A queue that cannot take a handle at once leaves it to zs_free(): when it is full, contended or
  * has no memory. Each is brought about; no handle is lost or freed twice, and the counters tell.
- * (Reaches inside: src/pool.h. Wraps port_cpus() for a queue of one lane, and port_worker_kick(),
- * which is called in the middle of queueing a handle.)
+ * (Reaches inside: src/pool.h. Wraps port_worker_kick(), which is called in the middle of queueing a
+ * handle.)
  */
 #include "helpers.h"
 
@@ -13,21 +13,15 @@
 
 #define THREADS 4
 
-static unsigned int forced_cpus;
 static _Thread_local void (*in_kick)(void); /* what the thread's next kick does first */
 static struct zs_pool *kicked_pool;
 static unsigned long late_handle;
 static unsigned long objects_after;
 
-unsigned int __real_port_cpus(void);
-unsigned int __wrap_port_cpus(void);
 void __real_port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 void __wrap_port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 
-unsigned int __wrap_port_cpus(void)
-{
-	return forced_cpus ? forced_cpus : __real_port_cpus();
-}
+void __wrap_port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 
 void __wrap_port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 {
@@ -65,7 +59,6 @@ static void test_full(void **state)
 	unsigned long *handles = objects_make(pool, 1000, 1000);
 
 	(void)state;
-	stay_on_cpu();
 	port_mutex_lock(&pool->deferred.drain); /* a drain that does not end */
 	for (unsigned int i = 0; i < 1000; i++)
 		zs_free_deferred(pool, handles[i]);
@@ -78,7 +71,7 @@ static void test_full(void **state)
 	zs_destroy_pool(pool);
 }
 
-/* As an interrupt does that comes in the middle of another's queueing. */
+/* As an interrupt does that comes in the middle of queueing, while another has the shared lane. */
 static void free_in_kick(void)
 {
 	zs_free_deferred(kicked_pool, late_handle);
@@ -91,15 +84,15 @@ static void test_contended(void **state)
 	unsigned long handle;
 
 	(void)state;
-	forced_cpus = 1;
 	pool = make_lazy_pool();
 	kicked_pool = pool;
 	handle = object_make(pool, 1000, 1);
 	late_handle = object_make(pool, 300, 2);
 	in_kick = free_in_kick;
 	objects_after = 1;
+	atomic_set(&pool->deferred.lane[DEFERRED_SHARED].busy, 1);
 	zs_free_deferred(pool, handle);
-	forced_cpus = 0;
+	atomic_set(&pool->deferred.lane[DEFERRED_SHARED].busy, 0);
 	assert_int_equal(objects_after, 0);
 	assert_int_equal(deferred_stat(pool, "pending"), 1);
 	assert_int_equal(deferred_stat(pool, "fallbacks_contended"), 1);
@@ -116,7 +109,6 @@ static void test_no_memory(void **state)
 	unsigned long *handles = objects_make(pool, 10, 1000);
 
 	(void)state;
-	stay_on_cpu();
 	port_mutex_lock(&pool->deferred.drain);
 	for (unsigned int i = 0; i < 1000; i++)
 		zs_free_deferred(pool, handles[i]);
@@ -187,7 +179,7 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_threads), /* first: the others stay on a CPU */
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_contended),
 		cmocka_unit_test(test_no_memory),

@@ -42,6 +42,25 @@ static void test_deferred(void **state)
 	zs_destroy_pool(pool);
 }
 
+/* Nor when the queue is at work, and takes a handle by a few stores. */
+static void test_among_others(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long handles[] = { object_make(pool, 1000, 1), object_make(pool, 1000, 2) };
+	unsigned long late = object_make(pool, 1000, 3);
+
+	(void)state;
+	zs_free_deferred(pool, handles[0]);
+	for (unsigned int i = 0; i < NOTHINGS; i++)
+		zs_free_deferred(pool, nothings[i]);
+	zs_free_deferred(pool, handles[1]);
+	zs_free_deferred_flush(pool);
+	assert_int_equal(deferred_stat(pool, "queued"), 2);
+	assert_int_equal(misuses_of(pool), 0);
+	assert_true(object_holds(pool, late, 1000, 3));
+	zs_destroy_pool(pool);
+}
+
 static void test_at_once(void **state)
 {
 	struct zs_pool *pool = make_lazy_pool();
@@ -59,6 +78,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deferred),
+		cmocka_unit_test(test_among_others),
 		cmocka_unit_test(test_at_once),
 	};
 

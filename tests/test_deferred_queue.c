@@ -2,22 +2,12 @@
 /*
  * The deferred queue alone: whatever its owner's words can host, every word comes out exactly once,
  * a host when its chunk is done with, and all credit returns. (Reaches inside, with an owner of
- * its own: src/deferred.h. Wraps port_cpus(), for a queue of one lane.)
+ * its own: src/deferred.h.)
  */
 #include "fake_owner.h"
 
 #include <pthread.h>
 #include <semaphore.h>
-
-static unsigned int forced_cpus;
-
-unsigned int __real_port_cpus(void);
-unsigned int __wrap_port_cpus(void);
-
-unsigned int __wrap_port_cpus(void)
-{
-	return forced_cpus ? forced_cpus : __real_port_cpus();
-}
 
 /* Put so many words; what the queue does not take is the caller's to free. */
 static unsigned int put_many(struct fake_owner *owner, unsigned int count)
@@ -101,8 +91,6 @@ static void test_spare(void **state)
 	unsigned int refused = 0;
 
 	(void)state;
-	forced_cpus = 0;
-	stay_on_cpu();
 	for (unsigned int round = 0; round < 3; round++) {
 		assert_int_equal(put_many(owner, DEFERRED_SPARE), 0);
 		assert_int_equal(owner_put(owner), DEFERRED_NO_MEMORY);
@@ -121,7 +109,6 @@ static void test_spare_first(void **state)
 	struct fake_owner *owner = owner_make(32768, DEFERRED_HOST_LEAST);
 
 	(void)state;
-	stay_on_cpu();
 	assert_int_equal(put_many(owner, DEFERRED_SPARE), 0);
 	assert_int_equal(atomic_load(&owner->hosted), 0);
 	assert_int_equal(put_many(owner, 1), 0);
@@ -140,7 +127,6 @@ static void test_full(void **state)
 	unsigned int refused = 0;
 
 	(void)state;
-	stay_on_cpu();
 	for (unsigned int round = 0; round < 3; round++) {
 		assert_int_equal(put_many(owner, 500), 0);
 		assert_int_equal(deferred_pending(&owner->queue), 500);
@@ -165,83 +151,80 @@ static void put_in_wake(struct fake_owner *owner, unsigned int delay_ms)
 		owner_lose(owner, owner->put);
 }
 
-/* One who comes in the middle of another's put does not wait for it. */
+/* One who comes in the middle of a put does not wait for it: an interrupt takes the shared lane. */
 static void test_contended(void **state)
 {
-	struct fake_owner *owner;
+	struct fake_owner *owner = owner_make(32768, 600);
 
 	(void)state;
-	forced_cpus = 1;
-	owner = owner_make(32768, 600);
-	owner->in_wake = put_in_wake;
-	assert_int_equal(owner_put(owner), DEFERRED_QUEUED);
-	assert_int_equal(nested_result, DEFERRED_CONTENDED);
-	assert_balance(owner, 1);
-	owner_destroy(owner);
-
-	/* With a second lane it goes there. */
-	forced_cpus = 2;
-	owner = owner_make(32768, 600);
 	owner->in_wake = put_in_wake;
 	assert_int_equal(owner_put(owner), DEFERRED_QUEUED);
 	assert_int_equal(nested_result, DEFERRED_QUEUED);
 	assert_balance(owner, 0);
 	owner_destroy(owner);
-	forced_cpus = 0;
-}
 
-static sem_t lane_held, lane_let_go;
-
-static void hold_lane(struct fake_owner *owner, unsigned int delay_ms)
-{
-	(void)delay_ms;
-	owner->in_wake = NULL;
-	sem_post(&lane_held);
-	while (sem_wait(&lane_let_go))
-		;
-}
-
-static void *put_other(void *arg)
-{
-	struct fake_owner *owner = arg;
-
-	return deferred_put(&owner->queue, 2) == DEFERRED_QUEUED ? owner : NULL;
-}
-
-static pthread_t other;
-
-/* While the first word is asked to host, another thread takes the only lane, and keeps it. */
-static void lose_lane(struct fake_owner *owner, unsigned long word)
-{
-	if (word != 1)
-		return;
-	owner->in_wake = hold_lane;
-	assert_int_equal(pthread_create(&other, NULL, put_other, owner), 0);
-	while (sem_wait(&lane_held))
-		;
-}
-
-/* A host whose lane is taken meanwhile is no longer its caller's to free, and is freed. */
-static void test_contended_host(void **state)
-{
-	struct fake_owner *owner;
-	void *queued;
-
-	(void)state;
-	sem_init(&lane_held, 0, 0);
-	sem_init(&lane_let_go, 0, 0);
-	forced_cpus = 1;
+	/* And if somebody is in that too, none. */
 	owner = owner_make(32768, 600);
-	owner->in_host = lose_lane;
-	assert_int_equal(deferred_put(&owner->queue, 1), DEFERRED_QUEUED);
-	assert_int_equal(atomic_load(&owner->freed), 1);
-	sem_post(&lane_let_go);
-	pthread_join(other, &queued);
-	assert_non_null(queued);
-	owner->put = 2;
+	owner->in_wake = put_in_wake;
+	atomic_set(&owner->queue.lane[DEFERRED_SHARED].busy, 1);
+	assert_int_equal(owner_put(owner), DEFERRED_QUEUED);
+	assert_int_equal(nested_result, DEFERRED_CONTENDED);
+	atomic_set(&owner->queue.lane[DEFERRED_SHARED].busy, 0);
 	assert_balance(owner, 1);
 	owner_destroy(owner);
-	forced_cpus = 0;
+}
+
+/* A lane that a drain is closing is not entered; its owner goes on in the shared one. */
+static void test_closing(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 600);
+	struct deferred_lane *own = &owner->queue.lane[port_lane_claim()];
+
+	(void)state;
+	assert_true(own != &owner->queue.lane[DEFERRED_SHARED]);
+	put_many(owner, 10);
+	assert_null(owner->queue.lane[DEFERRED_SHARED].open);
+	atomic_set(&own->guard, GUARD_CLOSING);
+	put_many(owner, 10);
+	assert_int_equal(own->next - own->open->word, 9);
+	assert_non_null(owner->queue.lane[DEFERRED_SHARED].open);
+	atomic_set(&own->guard, 0);
+	put_many(owner, 10);
+	assert_int_equal(own->next - own->open->word, 19);
+	assert_balance(owner, 0);
+	owner_destroy(owner);
+}
+
+/* Where the light fence is none, the owner of a lane makes a full one, and has its lane still. */
+static void test_guarded(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 600);
+	struct deferred_lane *own = &owner->queue.lane[port_lane_claim()];
+
+	(void)state;
+	atomic_set(&own->guard, GUARD_FENCE);
+	put_many(owner, 100);
+	assert_null(owner->queue.lane[DEFERRED_SHARED].open);
+	deferred_flush(&owner->queue);
+	assert_int_equal(atomic_read(&own->guard), GUARD_FENCE);
+	put_many(owner, 100);
+	assert_balance(owner, 0);
+	owner_destroy(owner);
+}
+
+/* The host of a chunk is the first word of the one before, and was fetched step by step. */
+static void test_fetched(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 2048);
+
+	(void)state;
+	while (!owner->put || owner->queue.lane[port_lane_claim()].open->host == 1)
+		put_many(owner, 1);
+	assert_int_equal(owner->queue.lane[port_lane_claim()].open->host, 2);
+	for (unsigned int step = 0; step < DEFERRED_FETCHES; step++)
+		assert_int_equal(atomic_load(&owner->fetched[step]), 1);
+	assert_balance(owner, 0);
+	owner_destroy(owner);
 }
 
 static atomic_bool put_second;
@@ -249,7 +232,10 @@ static atomic_bool put_second;
 static void *put_second_word(void *arg)
 {
 	struct fake_owner *owner = arg;
-	bool queued = deferred_put(&owner->queue, 2) == DEFERRED_QUEUED;
+	bool queued;
+
+	port_lane_own = -1; /* as for a thread too many */
+	queued = deferred_put(&owner->queue, 2) == DEFERRED_QUEUED;
 
 	atomic_store_explicit(&put_second, true, memory_order_relaxed);
 	return queued ? owner : NULL;
@@ -259,23 +245,24 @@ static void *put_third_word(void *arg)
 {
 	struct fake_owner *owner = arg;
 
+	port_lane_own = -1;
 	while (!atomic_load_explicit(&put_second, memory_order_relaxed))
 		sched_yield();
 	return deferred_put(&owner->queue, 3) == DEFERRED_QUEUED ? owner : NULL;
 }
 
 /*
- * Two threads use one lane, one after the other, and nothing but the lane's lock orders what they do
- * to it: ThreadSanitizer sees if that does not.
+ * Threads use the shared lane, one after the other, and nothing but its lock orders what they do to it: ThreadSanitizer sees if that does not.
  */
 static void test_lane_handed_over(void **state)
 {
 	struct fake_owner *owner;
 	pthread_t second, third;
+	int own = port_lane_own;
 	void *queued;
 
 	(void)state;
-	forced_cpus = 1;
+	port_lane_own = -1;
 	owner = owner_make(32768, 600);
 	assert_int_equal(owner_put(owner), DEFERRED_QUEUED);
 	atomic_store(&put_second, false);
@@ -288,7 +275,7 @@ static void test_lane_handed_over(void **state)
 	owner->put = 3;
 	assert_balance(owner, 0);
 	owner_destroy(owner);
-	forced_cpus = 0;
+	port_lane_own = own;
 }
 
 /* A drain that finds a flush waiting leaves the work to it. */
@@ -326,9 +313,26 @@ static void *produce(void *arg)
 	struct fake_owner *owner = producer->owner;
 
 	for (unsigned long i = 0; i < PRODUCED; i++)
-		if (deferred_put(&owner->queue, producer->first + i) != DEFERRED_QUEUED)
+		if (queue_put(&owner->queue, producer->first + i) != DEFERRED_QUEUED)
 			owner_lose(owner, producer->first + i);
 	atomic_fetch_sub(&running, 1);
+	return NULL;
+}
+
+#define MANY_PRODUCED 50
+
+/* Queues some, and ends when all have. */
+static void *produce_few(void *arg)
+{
+	struct producer *producer = arg;
+	struct fake_owner *owner = producer->owner;
+
+	for (unsigned long i = 0; i < MANY_PRODUCED; i++)
+		if (queue_put(&owner->queue, producer->first + i) != DEFERRED_QUEUED)
+			owner_lose(owner, producer->first + i);
+	atomic_fetch_sub(&running, 1);
+	while (atomic_load(&running))
+		sched_yield();
 	return NULL;
 }
 
@@ -371,19 +375,61 @@ static void test_threads(void **state)
 	check_threads(1, 600);
 }
 
+static void *claim_lane(void *arg)
+{
+	(void)arg;
+	return (void *)(uintptr_t)port_lane_claim();
+}
+
+/* A thread that ends leaves its lane to another. */
+static void test_lanes_given_back(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 2 * PORT_LANES; i++) {
+		pthread_t thread;
+		void *lane;
+
+		assert_int_equal(pthread_create(&thread, NULL, claim_lane, NULL), 0);
+		assert_int_equal(pthread_join(thread, &lane), 0);
+		assert_int_not_equal((uintptr_t)lane, DEFERRED_SHARED);
+	}
+}
+
+/* More threads than there are lanes, all alive at once: those without one share. */
+static void test_many_threads(void **state)
+{
+	enum {
+		THREADS = PORT_LANES + 8
+	};
+	struct fake_owner *owner = owner_make(1U << 20, 600);
+	struct producer producers[THREADS];
+
+	(void)state;
+	atomic_store(&running, THREADS);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		producers[i] = (struct producer){ .owner = owner, .first = 1 + i * MANY_PRODUCED };
+		assert_int_equal(
+			pthread_create(&producers[i].thread, NULL, produce_few, &producers[i]), 0);
+	}
+	for (unsigned int i = 0; i < THREADS; i++)
+		pthread_join(producers[i].thread, NULL);
+	assert_non_null(owner->queue.lane[DEFERRED_SHARED].open);
+	deferred_flush(&owner->queue);
+	owner_check_empty(owner);
+	assert_int_equal(atomic_load(&owner->freed), THREADS * MANY_PRODUCED);
+	owner_destroy(owner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_threads), /* first: some of the others stay on a CPU */
-		cmocka_unit_test(test_every_size_of_host),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_spare),
-		cmocka_unit_test(test_spare_first),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_contended),
-		cmocka_unit_test(test_contended_host),
-		cmocka_unit_test(test_lane_handed_over),
-		cmocka_unit_test(test_steps_back),
+		cmocka_unit_test(test_threads),		 cmocka_unit_test(test_lanes_given_back),
+		cmocka_unit_test(test_many_threads),	 cmocka_unit_test(test_every_size_of_host),
+		cmocka_unit_test(test_random),		 cmocka_unit_test(test_spare),
+		cmocka_unit_test(test_spare_first),	 cmocka_unit_test(test_full),
+		cmocka_unit_test(test_contended),	 cmocka_unit_test(test_closing),
+		cmocka_unit_test(test_guarded),		 cmocka_unit_test(test_fetched),
+		cmocka_unit_test(test_lane_handed_over), cmocka_unit_test(test_steps_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ static void assert_text(struct zs_pool *pool, unsigned int pending, unsigned int
 		 "pending: %u\ncapacity: %zu\nqueued: %u\ndrained: %u\ndrains: %u\n"
 		 "fallbacks_full: 0\nfallbacks_contended: 0\nfallbacks_no_memory: 0\n"
 		 "longest_drain_us: %llu\n",
-		 pending, ((size_t)128 << 20) / page_size(), queued, queued - pending, drains,
+		 pending, ((size_t)16 << 30) / page_size(), queued, queued - pending, drains,
 		 deferred_stat(pool, "longest_drain_us"));
 	assert_string_equal(text, expected);
 	free(text);

@@ -103,9 +103,41 @@ static inline unsigned int port_cpus(void)
 	return nr_cpu_ids;
 }
 
-static inline unsigned int port_cpu(void)
+/* A CPU's lane is its own while it does not preempt. The queue's lane 0 is nobody's. */
+static inline unsigned int port_lanes(void)
 {
-	return raw_smp_processor_id();
+	return nr_cpu_ids + 1;
+}
+
+static inline unsigned int port_lane_get(void)
+{
+	return get_cpu() + 1;
+}
+
+static inline unsigned int port_lane_claim(void)
+{
+	return port_lane_get();
+}
+
+static inline void port_lane_put(void)
+{
+	put_cpu();
+}
+
+/* Fences: there is no cheaper one that another CPU may make. */
+static inline void port_fence_light(void)
+{
+	smp_mb();
+}
+
+static inline bool port_fence_works(void)
+{
+	return true;
+}
+
+static inline void port_fence_heavy(void)
+{
+	smp_mb();
 }
 
 /* Chains: a zspage is a handful of pages. There is no high memory in a 64-bit kernel. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What src/port.h asks of a process: memory for the core's own use, CPUs, time, messages.
+ * What src/port.h asks of a process: memory for the core's own use, CPUs, fences, time, messages.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,13 +53,6 @@ unsigned int port_cpus(void)
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 
 	return cpus < 1 ? 1 : (unsigned int)cpus;
-}
-
-unsigned int port_cpu_asked(void)
-{
-	int cpu = sched_getcpu();
-
-	return cpu < 0 ? 0 : (unsigned int)cpu;
 }
 
 u64 port_now(void)

@@ -14,11 +14,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
-#if defined(__has_include)
-#if __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-#endif
-#endif
 
 #include "zsmalloc.h"
 
@@ -30,6 +25,7 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 
 #define likely(x) __builtin_expect(!!(x), 1)
+#define noinline __attribute__((noinline))
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 #define ALIGN(n, a) (DIV_ROUND_UP(n, a) * (a))
@@ -70,6 +66,11 @@ typedef struct {
 static inline int atomic_read(const atomic_t *v)
 {
 	return (int)__atomic_load_n(&v->counter, __ATOMIC_RELAXED);
+}
+
+static inline int atomic_read_acquire(const atomic_t *v)
+{
+	return (int)__atomic_load_n(&v->counter, __ATOMIC_ACQUIRE);
 }
 
 static inline void atomic_set(atomic_t *v, int value)
@@ -300,29 +301,59 @@ static inline bool port_may_sleep(gfp_t flags)
 
 /* CPUs. */
 unsigned int port_cpus(void);
-unsigned int port_cpu_asked(void);
 
-/* The kernel keeps the number in the thread's own memory, where glibc has registered it. */
-static inline unsigned int port_cpu(void)
+/*
+ * Lanes: see lane.c. A thread keeps its own for as long as it lives. Above 0 the number of the
+ * thread's lane, 0 as long as it has not asked, below if it can have none.
+ */
+#define PORT_LANES 64U
+
+extern _Thread_local int port_lane_own __attribute__((tls_model("initial-exec")));
+
+unsigned int port_lane_claim(void);
+
+static inline unsigned int port_lanes(void)
 {
-#ifdef RSEQ_SIG
-	const struct rseq *rseq =
-		(const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
-	int cpu = (int)READ_ONCE(rseq->cpu_id);
-
-	if (likely(cpu >= 0)) /* else it is not registered */
-		return (unsigned int)cpu;
-#endif
-	return port_cpu_asked();
+	return PORT_LANES;
 }
 
-/* A thread of a process can't keep its CPU. */
-static inline void preempt_disable(void)
+static inline unsigned int port_lane_get(void)
+{
+	int own = port_lane_own;
+
+	return likely(own > 0) ? (unsigned int)own : 0;
+}
+
+static inline void port_lane_put(void)
 {
 }
 
-static inline void preempt_enable(void)
+/*
+ * Fences. With membarrier() the heavy one makes every thread of the process pass a full fence, and
+ * the light one has only to keep the compiler from reordering.
+ */
+extern bool port_membarrier;
+
+void port_fence_heavy(void);
+
+static inline void barrier(void)
 {
+	__asm__ volatile("" ::: "memory");
+}
+
+static inline void smp_mb(void)
+{
+	__sync_synchronize();
+}
+
+static inline void port_fence_light(void)
+{
+	barrier();
+}
+
+static inline bool port_fence_works(void)
+{
+	return port_membarrier;
 }
 
 static inline void cond_resched(void)

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Which lane of the deferred queues is whose, and the fence that keeps others out of it.
+ *
+ * A thread is given the lowest free lane, the same one in every pool, when it first needs one, and
+ * gives it back when it ends. What it has queued stays there, for a drain or for the next owner.
+ */
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "port.h"
+
+_Static_assert(PORT_LANES <= 64, "the lanes that are taken are the bits of a word");
+
+_Thread_local int port_lane_own;
+bool port_membarrier;
+
+static atomic64_t taken = { 1 }; /* lane 0 is nobody's */
+static pthread_key_t key; /* whose destructor notices the end of a thread */
+static bool key_made;
+
+static int membarrier(int command)
+{
+	return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+/* The release pairs with the acquire in port_lane_claim(): the next owner sees what this one did. */
+static void lane_give_back(void *lane)
+{
+	port_lane_own = -1;
+	atomic64_fetch_andnot_release(1ULL << (uintptr_t)lane, &taken);
+}
+
+__attribute__((constructor(101))) static void lane_init(void)
+{
+	key_made = pthread_key_create(&key, lane_give_back) == 0;
+	port_membarrier = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+/* The library may be unloaded while threads that own lanes live on. */
+__attribute__((destructor)) static void lane_exit(void)
+{
+	if (key_made)
+		pthread_key_delete(key);
+}
+
+static unsigned int lane_take(void)
+{
+	u64 old = atomic64_read(&taken);
+
+	while (~old) {
+		unsigned int lane = __ffs64(~old);
+		u64 seen = atomic64_cmpxchg(&taken, old, old | 1ULL << lane);
+
+		if (seen == old)
+			return lane;
+		old = seen;
+	}
+	return 0;
+}
+
+unsigned int port_lane_claim(void)
+{
+	unsigned int lane;
+
+	if (port_lane_own)
+		return port_lane_get();
+	port_lane_own = -1;
+	lane = key_made ? lane_take() : 0;
+	if (!lane)
+		return 0;
+	if (pthread_setspecific(key, (void *)(uintptr_t)lane)) {
+		lane_give_back((void *)(uintptr_t)lane);
+		return 0;
+	}
+	port_lane_own = (int)lane;
+	return lane;
+}
+
+/* A child of fork() may have to register anew. */
+void port_fence_heavy(void)
+{
+	if (!port_membarrier) {
+		smp_mb();
+		return;
+	}
+	if (!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+		return;
+	if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
+	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
+		perror("zsmalloc: membarrier(), which worked before");
+		abort();
+	}
+}
