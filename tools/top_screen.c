@@ -20,8 +20,7 @@ static const uint64_t refresh_ns = NS_PER_S;
 struct screen {
 	struct reading now;
 	struct reading before;
-	char *text; /* of it, cut into lines */
-	char **line;
+	char **line; /* of the text that is shown */
 	int lines;
 	int top; /* the first line that is shown */
 };
@@ -31,33 +30,31 @@ static _Noreturn void no_memory_for_screen(void)
 	fail("no memory for the screen");
 }
 
-static void cut_lines(struct screen *screen)
+static void cut_lines(struct screen *screen, char *text)
 {
-	char *rest = screen->text;
+	char *rest = text;
 
 	screen->lines = 0;
-	free(screen->line);
-	screen->line = calloc(strlen(screen->text) + 1, sizeof(*screen->line));
+	screen->line = calloc(strlen(text) + 1, sizeof(*screen->line));
 	if (!screen->line)
 		no_memory_for_screen();
 	for (char *line = strsep(&rest, "\n"); rest; line = strsep(&rest, "\n"))
 		screen->line[screen->lines++] = line;
 }
 
-static void write_lines(struct screen *screen)
+/* The reading as text; the caller free()s it. */
+static char *write_text(const struct screen *screen)
 {
+	char *text = NULL;
 	size_t size = 0;
-	FILE *out;
+	FILE *out = open_memstream(&text, &size);
 
-	free(screen->text);
-	screen->text = NULL;
-	out = open_memstream(&screen->text, &size);
 	if (!out)
 		no_memory_for_screen();
 	top_text(&screen->now, screen->before.programs ? &screen->before : NULL, out);
 	if (fclose(out) != 0)
 		no_memory_for_screen();
-	cut_lines(screen);
+	return text;
 }
 
 /* Return: 0, or the error of reading_take(). */
@@ -141,7 +138,7 @@ static bool obey(struct screen *screen, int key)
 }
 
 /* Draws, and does what the keys ask for, until it is time for the next reading. */
-static bool show(struct screen *screen)
+static bool show_lines(struct screen *screen)
 {
 	uint64_t end = now_ns() + refresh_ns;
 	uint64_t now;
@@ -154,6 +151,19 @@ static bool show(struct screen *screen)
 			return false;
 	} while (now < end);
 	return true;
+}
+
+/* Shows a reading. False if the user has had enough. */
+static bool show(struct screen *screen)
+{
+	char *text = write_text(screen);
+	bool go_on;
+
+	cut_lines(screen, text);
+	go_on = show_lines(screen);
+	free(screen->line);
+	free(text);
+	return go_on;
 }
 
 /* Whatever ends the command must leave the terminal as it was. */
@@ -179,12 +189,9 @@ int top_screen(struct reading *first, pid_t pid)
 	int error = 0;
 
 	screen_open();
-	do
-		write_lines(&screen);
-	while (show(&screen) && !(error = read_again(&screen, pid)));
+	while (!error && show(&screen))
+		error = read_again(&screen, pid);
 	screen_close();
-	free(screen.text);
-	free(screen.line);
 	reading_free(&screen.now);
 	reading_free(&screen.before);
 	return error;
