@@ -69,6 +69,9 @@ static size_t targets(const struct results *results, struct target *target)
 
 static void tables(const struct results *results)
 {
+	if (results_over(results, DEFERRED, 0, "cpus", NULL).least < 2)
+		printf("\nThere is one CPU only: the worker shares it with the thread that "
+		       "calls.\n");
 	printf("\nHow long a call takes, ns, by percentiles: medians of the rounds; and how many "
 	       "times as long as idle:\nmedian, least..most\n\n"
 	       "| beside             | call                | percentile |     idle |  beside |   "
