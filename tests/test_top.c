@@ -203,21 +203,21 @@ static void await_end(pid_t pid, int terminal, int wanted)
 static void test_live(void **state)
 {
 	const struct zs_pool_options options = { .size = sizeof(options), .publish = 1 };
-	struct zs_pool *pool = zs_create_pool_with("looked at", &options);
+	struct zs_pool *pool = zs_create_pool_with("looked-at", &options), *other;
 	int terminal;
 	pid_t pid;
 
 	(void)state;
 	pid = start_on_terminal(getpid(), &terminal);
-	await_text(terminal, "looked at");
-	for (size_t i = 0; i < 4711; i++)
-		object_alloc(pool, 1000);
-	await_text(terminal, "4711"); /* with the next look */
+	await_text(terminal, "looked-at");
+	other = zs_create_pool_with("another", &options);
+	await_text(terminal, "another"); /* with the next look */
 	assert_int_equal(write(terminal, "q", 1), 1);
 	await_end(pid, terminal, 0);
 
 	pid = start_on_terminal(getpid(), &terminal);
-	await_text(terminal, "looked at");
+	await_text(terminal, "looked-at");
+	zs_destroy_pool(other);
 	zs_destroy_pool(pool); /* nothing left to look at */
 	await_text(terminal, "publishes no pools");
 	await_end(pid, terminal, 2);

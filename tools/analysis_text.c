@@ -45,22 +45,26 @@ static void print_algorithms(const struct analysis *analysis)
 	}
 }
 
+/* The longest bar stands for the most pages. */
 static void print_histogram(const struct analysis *analysis, const struct outcome *outcome)
 {
 	size_t width = analysis->source->page_size / BINS;
+	uint64_t pages[BINS] = { 0 };
+	uint64_t most = 1;
 
-	printf("\nPages by compressed size, %s:\n", outcome->algorithm);
-	for (size_t bin = 0; bin < BINS; bin++) {
-		uint64_t pages = 0;
-		double share;
+	for (size_t size = 1; size <= analysis->source->page_size; size++) {
+		uint64_t *bin = &pages[(size - 1) / width];
 
-		for (size_t size = bin * width + 1; size <= (bin + 1) * width; size++)
-			pages += outcome->sizes[size];
-		share = percent(pages, outcome->objects);
-		printf("  %5zu - %5zu %10" PRIu64 " %5.1f %%%s%.*s\n", bin * width + 1,
-		       (bin + 1) * width, pages, share, share > 0 ? " " : "",
-		       (int)(share / 100 * (sizeof(full_bar) - 1) + 0.5), full_bar);
+		*bin += outcome->sizes[size];
+		if (*bin > most)
+			most = *bin;
 	}
+	printf("\nPages by compressed size, %s:\n", outcome->algorithm);
+	for (size_t bin = 0; bin < BINS; bin++)
+		printf("  %5zu - %5zu %10" PRIu64 " %5.1f %% [%-*.*s]\n", bin * width + 1,
+		       (bin + 1) * width, pages[bin], percent(pages[bin], outcome->objects),
+		       (int)sizeof(full_bar) - 1, (int)(pages[bin] * (sizeof(full_bar) - 1) / most),
+		       full_bar);
 }
 
 static void print_chains(const struct outcome *outcome)

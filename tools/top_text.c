@@ -94,7 +94,7 @@ static void print_fullness(const struct zs_published_class *class, uint64_t zspa
 	_Static_assert(sizeof(full_bar) == BAR + 1, "a full bar is as long as a bar");
 	if (share > 1) /* they were not counted all at once */
 		share = 1;
-	fprintf(out, "%5.1f %% [%-*.*s]\n", 100 * share, BAR, (int)(share * BAR + 0.5), full_bar);
+	fprintf(out, "%5.1f %% [%-*.*s]\n", 100 * share, BAR, (int)(share * BAR), full_bar);
 }
 
 static void print_classes(const struct zs_published_pool *pool, FILE *out)
