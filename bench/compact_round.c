@@ -168,14 +168,19 @@ static const char *const call_names[CALLS] = { "read", "write", "free" };
 /* What compacts beside the calls, until it is done. */
 struct compactor {
 	struct zs_pool *pool;
+	uint64_t wall;
+	uint64_t cpu;
 	atomic_bool done;
 };
 
 static void *compact(void *arg)
 {
 	struct compactor *compactor = arg;
+	uint64_t wall = clock_ns(CLOCK_MONOTONIC);
 
 	zs_compact(compactor->pool);
+	compactor->wall = clock_ns(CLOCK_MONOTONIC) - wall;
+	compactor->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	atomic_store(&compactor->done, true);
 	return NULL;
 }
@@ -248,6 +253,8 @@ static void compact_beside(struct store *store, json_t *figures)
 		err(2, "pthread_create()");
 	json_object_set_new(figures, "compacting", call_all(store, &compactor, MOST_CALLS));
 	pthread_join(thread, NULL);
+	figure_set(figures, "compactor_wall", compactor.wall);
+	figure_set(figures, "compactor_cpu", compactor.cpu);
 }
 
 static void store_open(struct store *store, size_t part, int corpus)
