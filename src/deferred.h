@@ -12,7 +12,7 @@
 
 #include "port.h"
 
-#define DEFERRED_BATCH 1024 /* words that a drain hands out at once, at most */
+#define DEFERRED_BATCH 4096 /* words that a drain hands out at once, at most */
 #define DEFERRED_SPARE 504 /* words in a lane's spare chunk */
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64

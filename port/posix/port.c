@@ -21,7 +21,7 @@ __attribute__((constructor(101))) static void page_size_init(void)
 }
 
 /* From this size on memory is mapped: what is not touched costs nothing, what is freed goes. */
-#define MAP_BYTES 65536
+#define MAP_BYTES 32768
 
 void *port_alloc(size_t size, gfp_t flags)
 {
