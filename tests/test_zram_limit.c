@@ -90,23 +90,35 @@ static void test_limit_is_reached_and_kept(void **state)
 static void test_failed_overwrite_changes_nothing(void **state)
 {
 	struct zram *zram = create_limited(LIMIT_PAGES);
-	uint64_t end = fill(zram, make_random_page, 0);
-	struct zram_mm_stat before = stat_of(zram);
+	const uint64_t end_of_text = LIMIT_PAGES / 2;
 	char *page = malloc(page_size());
+	struct zram_mm_stat before;
+	uint64_t end;
 
 	(void)state;
 	assert_non_null(page);
-	for (uint64_t i = 0; i < end; i++) {
+	for (uint64_t i = 0; i < end_of_text; i++) {
+		make_text_page(page, i);
+		assert_int_equal(zram_write_page(zram, i, page), 0);
+	}
+	end = fill(zram, make_random_page, end_of_text); /* not a page of room is left */
+	before = stat_of(zram);
+	for (uint64_t i = 0; i < end_of_text; i++) {
 		make_random_page(page, NR_PAGES + i);
 		assert_int_equal(zram_write_page(zram, i, page), -ENOMEM);
 	}
-	assert_filled(zram, make_random_page, end);
+	assert_filled(zram, make_text_page, end_of_text);
 	assert_stats_equal(stat_of(zram), before);
+
+	/* An object of the same size needs no memory. */
+	assert_true(end > end_of_text);
+	assert_int_equal(zram_write_page(zram, end_of_text, page), 0);
+	assert_page_is(zram, end_of_text, page);
 
 	/* A page of one word needs no memory, and what it replaces is free at once. */
 	make_same_page(page, 42);
-	assert_int_equal(zram_write_page(zram, 0, page), 0);
-	assert_page_is(zram, 0, page);
+	assert_int_equal(zram_write_page(zram, end_of_text, page), 0);
+	assert_page_is(zram, end_of_text, page);
 	make_random_page(page, NR_PAGES);
 	assert_int_equal(zram_write_page(zram, end, page), 0);
 	assert_page_is(zram, end, page);

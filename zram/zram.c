@@ -11,9 +11,9 @@
  * - What a slot says is guarded by the slot's lock (slot.h), and to hold the lock is to keep the
  *   slot's object alive: an object is freed only by who took it out of the slot, after unlocking.
  * - A stream's mutex (stream.h) comes before a slot's lock: a reader or writer takes its stream
- *   first. Of the pool, only zs_obj_read_begin() and zs_obj_read_end(), which take no lock unless
- *   compaction is at work on that zspage, are called under a slot's lock. No two streams and no two
- *   slots are ever held at once.
+ *   first. Of the pool, only zs_obj_read_begin(), zs_obj_read_end() and zs_obj_write(), which take
+ *   no lock unless compaction is at work on that zspage, are called under a slot's lock. No two
+ *   streams and no two slots are ever held at once.
  * - The counts are per thread (counters.h); max_used_pages, which only writers touch, is an atomic
  *   in a cache line of its own. So zram_slot_free_notify(), which a process's exit calls for each of
  *   its pages, writes nothing that another thread writes, except in the pool.
@@ -239,6 +239,19 @@ static void fill_page(char *page, size_t page_size, unsigned long word)
 		memcpy(page + i, &word, sizeof(word));
 }
 
+/* Put @entry into a slot; what was there goes. */
+static void replace_entry(struct zram *zram, struct slot *slot, const struct entry *entry)
+{
+	struct entry old;
+
+	count_entry(zram, entry, 1);
+	old = slot_replace(slot, entry);
+	if (old.state)
+		count_entry(zram, &old, -1);
+	if (entry_size(&old))
+		zs_free(zram->pool, old.word);
+}
+
 static bool over_limit(struct zram *zram)
 {
 	uint64_t used = zs_get_total_pages(zram->pool);
@@ -265,13 +278,62 @@ static unsigned long allocate(struct zram *zram, size_t size)
 	return (unsigned long)-ENOMEM;
 }
 
-/* Make an object of the page. Returns 0 or a negative errno; @entry is to go into the slot. */
-static int store_object(struct zram *zram, const void *page, struct entry *entry)
+static unsigned int entry_class(const struct zram *zram, const struct entry *entry)
+{
+	return zs_lookup_class_index(zram->pool, (unsigned int)entry_size(entry));
+}
+
+/*
+ * Write over the object that is in a slot, if it is of the same size class and still there. @entry
+ * says what becomes of it, all but the handle; it is in the slot when this returns true, and *@old
+ * is what was there.
+ */
+static bool rewrite_object(struct zram *zram, struct slot *slot, void *object, struct entry *entry,
+			   struct entry *old)
+{
+	size_t size = entry_size(entry);
+	void *there = NULL;
+
+	if (slot_is_empty(slot))
+		return false;
+	slot_lock(slot);
+	*old = slot_get(slot);
+	entry->word = old->word;
+	if (entry_size(old) && entry_class(zram, old) == entry_class(zram, entry))
+		there = zs_obj_read_begin(zram->pool, entry->word, size, NULL);
+	if (there) {
+		zs_obj_write(zram->pool, entry->word, object, size);
+		zs_obj_read_end(zram->pool, entry->word, size, there);
+	}
+	slot_unlock(slot, there ? entry : old);
+	return there != NULL;
+}
+
+/* Put an object into a slot, in place of what is there. Returns 0 or a negative errno. */
+static int replace_object(struct zram *zram, struct slot *slot, void *object, struct entry *entry)
+{
+	struct entry old;
+
+	if (rewrite_object(zram, slot, object, entry, &old)) {
+		count_entry(zram, entry, 1);
+		count_entry(zram, &old, -1);
+		return 0;
+	}
+	entry->word = allocate(zram, entry_size(entry));
+	if (zs_is_err(entry->word))
+		return zs_err(entry->word);
+	zs_obj_write(zram->pool, entry->word, object, entry_size(entry));
+	replace_entry(zram, slot, entry);
+	return 0;
+}
+
+/* Make an object of the page, in its slot. Returns 0 or a negative errno. */
+static int store_object(struct zram *zram, struct slot *slot, const void *page)
 {
 	struct stream *stream = stream_get(&zram->streams);
-	unsigned long handle;
+	struct entry entry;
 	ssize_t size;
-	int err = 0;
+	int err;
 
 	size = zram->streams.codec->compress(stream->context, page, zram->page_size, stream->buffer,
 					     zram->max_compressed);
@@ -285,17 +347,13 @@ static int store_object(struct zram *zram, const void *page, struct entry *entry
 		memcpy(stream->buffer, page, zram->page_size);
 	}
 
-	handle = allocate(zram, (size_t)size);
-	if (zs_is_err(handle)) {
-		err = zs_err(handle);
-		goto put_stream;
-	}
-	zs_obj_write(zram->pool, handle, stream->buffer, (size_t)size);
-	*entry = (struct entry){
-		.word = handle,
+	entry = (struct entry){
 		.check = entry_checksum(stream->buffer, (size_t)size),
 		.state = (uint32_t)size << SLOT_SIZE_SHIFT,
 	};
+	err = replace_object(zram, slot, stream->buffer, &entry);
+	if (!err && (size_t)size == zram->page_size)
+		counters_add(&zram->counters, HUGE_PAGES_SINCE, 1);
 
 put_stream:
 	stream_put(stream);
@@ -338,8 +396,9 @@ static int load_object(struct zram *zram, struct stream *stream, const struct en
  *
  * All or nothing: a call that fails leaves the old page as it was, and what was counted.
  *
- * The object that is replaced is freed at once, whatever the free policy: to overwrite is the
- * caller's own time, and its memory may be what the next write needs.
+ * An object of the same size class is written over; else the one that is replaced is freed at once,
+ * whatever the free policy: to overwrite is the caller's own time, and its memory may be what the
+ * next write needs.
  *
  * Context: Any thread. May sleep.
  * Return: 0; -EINVAL if @zram or @page is NULL or @index out of range; -ENOMEM if there is no
@@ -348,26 +407,13 @@ static int load_object(struct zram *zram, struct stream *stream, const struct en
 int zram_write_page(struct zram *zram, uint64_t index, const void *page)
 {
 	struct entry entry = { .state = SLOT_SAME };
-	struct entry old;
 
 	if (!index_is_valid(zram, index) || !page)
 		return -EINVAL;
 
-	if (!page_is_same_filled(page, zram->page_size, &entry.word)) {
-		int err = store_object(zram, page, &entry);
-
-		if (err)
-			return err;
-	}
-	count_entry(zram, &entry, 1);
-	if (entry_size(&entry) == zram->page_size)
-		counters_add(&zram->counters, HUGE_PAGES_SINCE, 1);
-
-	old = slot_replace(&zram->slots[index], &entry);
-	if (old.state)
-		count_entry(zram, &old, -1);
-	if (entry_size(&old))
-		zs_free(zram->pool, old.word);
+	if (!page_is_same_filled(page, zram->page_size, &entry.word))
+		return store_object(zram, &zram->slots[index], page);
+	replace_entry(zram, &zram->slots[index], &entry);
 	return 0;
 }
 
