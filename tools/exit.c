@@ -40,7 +40,9 @@ static const struct argp_option exit_options[] = {
 	{ "rounds", KEY_ROUNDS, "N", 0, "Exit so often under each policy; default 5", 0 },
 	{ "algorithm", KEY_ALGORITHM, "NAME", 0, "lz4 (default), lz4hc, zstd or deflate", 0 },
 	{ "budget", KEY_BUDGET, "SIZE", 0,
-	  "Uncompressed bytes that may wait in the deferred queue; default 'unlimited'", 0 },
+	  "Uncompressed bytes that may wait in the deferred queue, or 'unlimited'; default: a "
+	  "pool's",
+	  0 },
 	{ "json", KEY_JSON, NULL, 0, "Report in JSON, with all rounds", 0 },
 	{ 0 },
 };
@@ -136,7 +138,6 @@ int command_exit(int argc, char **argv)
 			.processes = 2,
 			.resident = 5,
 			.rounds = 5,
-			.budget = SIZE_MAX,
 		},
 	};
 	struct experiment experiment = { 0 };

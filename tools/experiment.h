@@ -21,7 +21,7 @@ struct experiment_options {
 	unsigned int processes;
 	unsigned int resident; /* per cent of each process's address space */
 	unsigned int rounds;
-	size_t budget; /* of the deferred queue, in bytes; SIZE_MAX for none */
+	size_t budget; /* of the deferred queue, bytes; 0 for a pool's default, SIZE_MAX for none */
 };
 
 /* The exit of one process, in nanoseconds. */

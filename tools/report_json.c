@@ -10,14 +10,20 @@ static const char *const policy_names[POLICIES] = {
 	[ZRAM_FREE_NOW] = "freed_at_once",
 };
 
+static json_t *budget_json(size_t budget)
+{
+	if (!budget)
+		return json_string("default");
+	return budget == SIZE_MAX ? json_null() : number(budget);
+}
+
 static json_t *options_json(const struct experiment *experiment)
 {
 	const struct experiment_options *options = &experiment->options;
 
 	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "algorithm", options->algorithm, "processes",
 			 number(options->processes), "resident_percent", number(options->resident),
-			 "rounds", number(options->rounds), "budget",
-			 options->budget == SIZE_MAX ? json_null() : number(options->budget));
+			 "rounds", number(options->rounds), "budget", budget_json(options->budget));
 }
 
 static json_t *stored_json(const struct zram_mm_stat *stat)

@@ -40,7 +40,9 @@ static void print_exits(const struct experiment *experiment)
 	       "           order, and %zu resident; %u round%s, alternating;\n           ",
 	       options->processes, options->processes == 1 ? "" : "es", experiment->source->count,
 	       experiment->resident_pages, options->rounds, options->rounds == 1 ? "" : "s");
-	if (options->budget == SIZE_MAX)
+	if (!options->budget)
+		printf("deferred as pools do by default\n\n");
+	else if (options->budget == SIZE_MAX)
 		printf("deferred without a budget\n\n");
 	else
 		printf("deferred with a budget of %.1f MiB\n\n", (double)options->budget / mib);
