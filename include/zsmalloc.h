@@ -67,6 +67,8 @@ enum zs_misuse {
 	ZS_MISUSE_COUNT,
 };
 
+#define ZS_COMPACT_NEVER (~0U)
+
 /**
  * struct zs_pool_options - how a pool differs from the default. 0 in a field: its default.
  * @size: sizeof(struct zs_pool_options), which lets the struct grow
@@ -76,6 +78,8 @@ enum zs_misuse {
  *	queued. Default 10
  * @max_chain: pages in the longest zspage, 1 to 16. Default 16
  * @misuse: one of enum zs_misuse
+ * @compact_share: per cent of a CPU that a pool takes at most, by its own worker, to compact when it
+ *	has become sparse. Default 10; %ZS_COMPACT_NEVER leaves that to zs_compact()
  * @publish: 1 shows the pool to `zsmalloc top`; by default the environment variable ZSMALLOC_PUBLISH
  *	does, if it is "1"
  */
@@ -86,6 +90,7 @@ struct zs_pool_options {
 	unsigned int max_chain;
 	unsigned int misuse;
 	unsigned int publish;
+	unsigned int compact_share;
 };
 
 struct zs_pool *zs_create_pool(const char *name);

@@ -2,9 +2,11 @@
 /*
  * Size classes: see class.h. Here is how they are cut.
  *
- * For each slot size the chain is as long as wastes least: the memory of a zspage, its descriptor
- * included, over the slots in it. Neighbouring sizes that come out alike are one class, whose slot
- * is the largest of them: more classes would not save a byte.
+ * A class costs its objects' shares of the zspages that hold them, and, as one zspage is seldom full,
+ * half a zspage. Many classes of long chains are best for many objects, few of short ones for few. So
+ * sizes are cut into classes, and each class gets its chain, as is cheapest in all for a pool of some
+ * 150,000 objects: as many of each slot size, and then as many bytes, so that small ones are cut as
+ * finely. A pool of any number is hardly worse off than if it had been cut for that.
  */
 #include "class.h"
 #include "zspage.h"
@@ -25,23 +27,36 @@ static size_t geometry_bytes(struct geometry geometry)
 	return geometry.pages * PORT_PAGE_SIZE + zspage_lines(geometry) * (size_t)ZSPAGE_LINE;
 }
 
+/* What a class costs: its objects' shares of zspages, and half of one. */
+static u64 geometry_cost(struct geometry geometry, u64 objects)
+{
+	u64 bytes = geometry_bytes(geometry);
+
+	return objects * bytes / geometry.slots + bytes / 2;
+}
+
 /**
- * geometry_best() - the chain that wastes least.
+ * geometry_best() - the chain that is cheapest.
  * @size: of a slot, bytes, at most the page size
+ * @objects: how many the class is cut for
  * @max_chain: pages that a zspage may have
  *
  * Context: Any.
- * Return: the geometry with the fewest bytes a slot; the shortest of equals.
+ * Return: the geometry that costs the fewest bytes; the shortest of equals.
  */
-struct geometry geometry_best(size_t size, unsigned int max_chain)
+struct geometry geometry_best(size_t size, u64 objects, unsigned int max_chain)
 {
 	struct geometry best = geometry_of(size, 1);
+	u64 best_cost = geometry_cost(best, objects);
 
 	for (u32 pages = 2; pages <= max_chain; pages++) {
 		struct geometry other = geometry_of(size, pages);
+		u64 cost = geometry_cost(other, objects);
 
-		if (geometry_bytes(other) * best.slots < geometry_bytes(best) * other.slots)
+		if (cost < best_cost) {
 			best = other;
+			best_cost = cost;
+		}
 	}
 	return best;
 }
@@ -52,37 +67,77 @@ static void class_init(struct size_class *class, u32 index, size_t size, struct 
 	class->index = index;
 	class->size = (u32)size;
 	class->geometry = geometry;
+	class->half = geometry.slots / 2;
 }
 
-static bool geometry_same(struct geometry a, struct geometry b)
+static size_t step_bytes(u32 steps)
 {
-	return a.pages == b.pages && a.slots == b.slots;
+	return steps * (PORT_PAGE_SIZE / ZS_SIZE_STEPS);
+}
+
+/* How many objects there are of a size in the pool that classes are cut for. */
+static u64 cut_objects(u32 steps)
+{
+	return CUT_OBJECTS + CUT_PAGES * ZS_SIZE_STEPS / steps;
 }
 
 /*
- * Classes are numbered from the smallest, and found from the largest: the first size to have its
- * geometry is the largest that does. @class may be NULL, to count.
+ * The best last class for the sizes up to @last, given the best cuts of the sizes below. When a class
+ * costs so much more than the best that no zspage makes up for it, a wider one does so, too.
  */
-static u32 classes_cut(struct size_class *class, u32 count, u16 *by_steps, unsigned int max_chain)
+static void cut_best(struct class_cut *cuts, u32 last, unsigned int max_chain)
 {
-	struct geometry last = { 0, 0 };
-	u32 found = 0;
+	struct class_cut *best = &cuts[last];
 
-	for (u32 steps = ZS_SIZE_STEPS; steps >= ZS_MIN_STEPS; steps--) {
-		size_t size = steps * (PORT_PAGE_SIZE / ZS_SIZE_STEPS);
-		struct geometry geometry = geometry_best(size, max_chain);
+	best->objects = cuts[last - 1].objects + cut_objects(last);
+	best->cost = ~0ULL;
+	for (u32 first = last; first >= ZS_MIN_STEPS; first--) {
+		u64 objects = best->objects - cuts[first - 1].objects;
+		struct geometry geometry = geometry_best(step_bytes(last), objects, max_chain);
+		u64 cost = cuts[first - 1].cost + geometry_cost(geometry, objects);
 
-		if (!geometry_same(geometry, last)) {
-			last = geometry;
-			found++;
-			if (class)
-				class_init(&class[count - found], count - found, size, geometry);
+		if (cost < best->cost) {
+			best->cost = cost;
+			best->first = first;
+			best->geometry = geometry;
+		} else if (cost - best->cost > 2 * ZS_MAX_CHAIN * PORT_PAGE_SIZE) {
+			break;
 		}
-		by_steps[steps] = (u16)(count - found);
 	}
-	for (u32 steps = 0; steps < ZS_MIN_STEPS; steps++)
-		by_steps[steps] = 0;
-	return found;
+}
+
+/**
+ * classes_cut() - cut the slot sizes into classes.
+ * @cuts: zeroed, ZS_SIZE_STEPS + 1 of them
+ * @max_chain: pages that a zspage may have, 1 to ZS_MAX_CHAIN
+ *
+ * Fills @cuts in for each size in steps: the last class of the cheapest way to cut up to there.
+ *
+ * Context: Any.
+ * Return: how many classes the whole is cut into.
+ */
+u32 classes_cut(struct class_cut *cuts, unsigned int max_chain)
+{
+	u32 count = 0;
+
+	for (u32 last = ZS_MIN_STEPS; last <= ZS_SIZE_STEPS; last++)
+		cut_best(cuts, last, max_chain);
+	for (u32 last = ZS_SIZE_STEPS; last >= ZS_MIN_STEPS; last = cuts[last].first - 1)
+		count++;
+	return count;
+}
+
+/* Make the classes of the best cut, from the largest; what is below the smallest slot is in the first. */
+static void classes_make(struct classes *classes, const struct class_cut *cuts)
+{
+	u32 index = classes->count;
+
+	for (u32 last = ZS_SIZE_STEPS; last >= ZS_MIN_STEPS; last = cuts[last].first - 1) {
+		index--;
+		class_init(&classes->class[index], index, step_bytes(last), cuts[last].geometry);
+		for (u32 steps = cuts[last].first; steps <= last; steps++)
+			classes->by_steps[steps] = (u16)index;
+	}
 }
 
 /**
@@ -95,12 +150,17 @@ static u32 classes_cut(struct size_class *class, u32 count, u16 *by_steps, unsig
  */
 int classes_init(struct classes *classes, unsigned int max_chain)
 {
-	classes->count = classes_cut(NULL, 0, classes->by_steps, max_chain);
-	classes->class = port_alloc(classes->count * sizeof(*classes->class), GFP_KERNEL);
-	if (!classes->class)
+	const size_t bytes = (ZS_SIZE_STEPS + 1) * sizeof(struct class_cut);
+	struct class_cut *cuts = port_alloc(bytes, GFP_KERNEL);
+
+	if (!cuts)
 		return -ENOMEM;
-	classes_cut(classes->class, classes->count, classes->by_steps, max_chain);
-	return 0;
+	classes->count = classes_cut(cuts, max_chain);
+	classes->class = port_alloc(classes->count * sizeof(*classes->class), GFP_KERNEL);
+	if (classes->class)
+		classes_make(classes, cuts);
+	port_free(cuts, bytes);
+	return classes->class ? 0 : -ENOMEM;
 }
 
 void classes_destroy(struct classes *classes)

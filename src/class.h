@@ -13,12 +13,22 @@
 #define ZS_SIZE_STEPS                                                                              \
 	(1U << ZS_STEPS_SHIFT) /* slot sizes are multiples of a 512th of a page: 8 bytes of 4 KiB */
 #define ZS_MIN_STEPS 2 /* the smallest slot, of which ZS_MAX_SLOTS fill a page */
+#define CUT_OBJECTS 200 /* classes are cut for so many objects of each size in steps, */
+#define CUT_PAGES 32 /* and for so many pages of them more */
 #define ZS_GROUPS 4 /* fullness groups, by quarters; a full zspage is in none */
 
 /* How a zspage of some class is cut. */
 struct geometry {
 	u32 pages;
 	u32 slots;
+};
+
+/* The last class of the cheapest way to cut the sizes up to its own: see class.c. */
+struct class_cut {
+	u64 objects; /* that there are of all sizes up to here */
+	u64 cost; /* of this class and all before it, bytes */
+	u32 first; /* the smallest size in it, in steps */
+	struct geometry geometry;
 };
 
 struct size_class {
@@ -32,6 +42,7 @@ struct size_class {
 	u32 index;
 	u32 size; /* of a slot, bytes */
 	struct geometry geometry;
+	u32 half; /* slots: a zspage that falls to so many makes the pool look whether it is sparse */
 } __attribute__((aligned(PORT_CACHELINE)));
 
 struct classes {
@@ -40,7 +51,8 @@ struct classes {
 	u16 by_steps[ZS_SIZE_STEPS + 1]; /* slot size in steps, rounded up, to class */
 };
 
-struct geometry geometry_best(size_t size, unsigned int max_chain);
+struct geometry geometry_best(size_t size, u64 objects, unsigned int max_chain);
+u32 classes_cut(struct class_cut *cuts, unsigned int max_chain);
 int classes_init(struct classes *classes, unsigned int max_chain);
 void classes_destroy(struct classes *classes);
 

@@ -7,9 +7,16 @@
  * is emptied under one hold of the class lock, frozen: readers that come meanwhile wait for that
  * lock once. A zspage that somebody has pinned is passed over; nothing waits for a reader. An object
  * that is just being freed stays where it is: its entry is dead, so it can't be moved.
+ *
+ * A pool whose worker finds that it has become sparse compacts by itself, for a moment at a time and
+ * with pauses in between, so that it takes no more than its share of a CPU.
  */
 #include "pool.h"
 
+#define COMPACT_SPARSE 32 /* a pool is sparse when compaction would free a page in so many, */
+#define COMPACT_LEAST (4UL << 20) /* and so many bytes */
+#define COMPACT_MOMENT_NS 2000000 /* how long a pool compacts by itself before it pauses */
+#define COMPACT_RUN 64 /* zspages that zs_compact() empties before it lets others run */
 #define COMPACT_TRIES 8 /* zspages that could not be emptied before a class is left alone */
 
 /*
@@ -158,17 +165,62 @@ static bool class_compact_one(struct zs_pool *pool, struct size_class *class, u3
 static unsigned long class_compact(struct zs_pool *pool, struct size_class *class)
 {
 	unsigned long pages = 0;
-	u32 freed;
+	u32 failed = 0, freed;
 
-	for (u32 failed = 0; failed < COMPACT_TRIES;) {
+	/* A process that yields on a busy machine gets the CPU back after milliseconds. */
+	for (u32 done = 1; failed < COMPACT_TRIES; done++) {
 		if (!class_compact_one(pool, class, failed, &freed))
 			break;
 		pages += freed;
 		if (!freed)
 			failed++;
-		cond_resched();
+		if (done % COMPACT_RUN == 0)
+			cond_resched();
 	}
+	if (pages)
+		cond_resched();
 	return pages;
+}
+
+static bool pool_is_sparse(const struct zs_pool *pool)
+{
+	u64 pages = pool_reclaimable(pool);
+
+	return pages >= COMPACT_LEAST / PORT_PAGE_SIZE &&
+	       pages >= (u64)atomic64_read(&pool->pages) / COMPACT_SPARSE;
+}
+
+/**
+ * pool_compact_some() - compact for a moment, if the pool is sparse and is to do that by itself.
+ * @pool: the pool
+ *
+ * Goes on where the last call stopped. Called by the pool's worker alone.
+ *
+ * Context: May sleep; takes one class lock at a time.
+ * Return: the milliseconds after which to go on, or -1 if there is nothing more to do.
+ */
+int pool_compact_some(struct zs_pool *pool)
+{
+	u64 start = port_now(), took = 0, pages = 0;
+	u32 classes = 0;
+
+	if (!pool->compact_share || !pool_is_sparse(pool))
+		return -1;
+	while (classes < pool->classes.count && took < COMPACT_MOMENT_NS) {
+		u32 freed;
+
+		class_compact_one(pool, &pool->classes.class[pool->compact_next], 0, &freed);
+		pages += freed;
+		if (!freed) { /* the next one */
+			pool->compact_next = (pool->compact_next + 1) % pool->classes.count;
+			classes++;
+		}
+		took = port_now() - start;
+	}
+	atomic64_add(pages, &pool->pages_compacted);
+	if (classes == pool->classes.count)
+		return -1;
+	return (int)(took * (100 - pool->compact_share) / pool->compact_share / 1000000) + 1;
 }
 
 /**

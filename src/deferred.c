@@ -5,8 +5,8 @@
  * Concurrency. A lane belongs to one producer, which enters it by a plain store to its busy word. A
  * drain that wants the lane's chunk says so in closing; a fence on either side makes sure that one
  * sees the other, and the producer's side of it is free (port_fence_light()). While its lane is being
- * closed, and if it has none, a producer uses the shared lane, whose busy word is a lock that is only
- * ever tried. A lane is held for a few instructions. The list of closed chunks is pushed to by one
+ * closed, and if it has none, a producer uses a shared lane, whose busy word is a lock that is only
+ * ever tried; there are some, so that those whose lanes are closed at once seldom meet. A lane is held for a few instructions. The list of closed chunks is pushed to by one
  * compare-and-exchange and taken whole by one exchange. The drain mutex makes drains and flushes
  * follow one another.
  *
@@ -39,7 +39,7 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	queue->owner = owner;
 	queue->capacity = capacity;
 	queue->delay_ms = delay_ms;
-	queue->lanes = port_lanes();
+	queue->lanes = DEFERRED_SHARED - 1 + port_lanes();
 	/*
 	 * Open chunks of all CPUs together keep an eighth of the capacity from the rest, or 16
 	 * handles each where that is more.
@@ -93,26 +93,31 @@ static bool lane_enter_own(struct deferred_lane *lane)
 	return false;
 }
 
-/* Enter the shared lane, unless somebody is in it. Pairs with the release in deferred_leave(). */
+static bool lane_is_shared(const struct deferred *queue, const struct deferred_lane *lane)
+{
+	return lane < queue->lane + DEFERRED_SHARED;
+}
+
+/* Enter a shared lane, unless somebody is in it. Pairs with the release in deferred_leave(). */
 static bool lane_trylock(struct deferred_lane *lane)
 {
 	return !atomic_read(&lane->busy) && !atomic_xchg_acquire(&lane->busy, 1);
 }
 
-/* Enter the caller's own lane, or the shared one. NULL if neither can be had at once. */
-static struct deferred_lane *lane_enter(struct deferred *queue, unsigned int own)
+/* Enter the caller's own lane, or its shared one. NULL if neither can be had at once. */
+static struct deferred_lane *lane_enter(struct deferred *queue, unsigned int number)
 {
-	struct deferred_lane *shared = &queue->lane[DEFERRED_SHARED];
+	struct deferred_lane *shared = &queue->lane[number % DEFERRED_SHARED];
 
-	if (own != DEFERRED_SHARED && lane_enter_own(&queue->lane[own]))
-		return &queue->lane[own];
+	if (number && lane_enter_own(deferred_own(queue, number)))
+		return deferred_own(queue, number);
 	return lane_trylock(shared) ? shared : NULL;
 }
 
 /* For a drain, which may wait: have a lane to oneself. A producer is never held up by that. */
 static void lane_seize(struct deferred *queue, struct deferred_lane *lane)
 {
-	if (lane == &queue->lane[DEFERRED_SHARED]) {
+	if (lane_is_shared(queue, lane)) {
 		while (!lane_trylock(lane))
 			cpu_relax();
 		return;
@@ -125,7 +130,7 @@ static void lane_seize(struct deferred *queue, struct deferred_lane *lane)
 
 static void lane_yield(struct deferred *queue, struct deferred_lane *lane)
 {
-	if (lane == &queue->lane[DEFERRED_SHARED])
+	if (lane_is_shared(queue, lane))
 		deferred_leave(lane);
 	else
 		/* Pairs with deferred_enter(). */
@@ -329,7 +334,8 @@ static enum deferred_result lane_put(struct deferred *queue, struct deferred_lan
 static bool open_spare(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
 		       u32 credit)
 {
-	struct deferred_chunk *chunk = &queue->spare[lane - queue->lane].chunk;
+	struct deferred_chunk *chunk =
+		(struct deferred_chunk *)queue->spare[lane - queue->lane].memory;
 
 	/* Pairs with the release in chunk_done(). */
 	if (atomic_xchg_acquire(&lane->spare_used, 1))

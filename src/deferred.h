@@ -18,7 +18,7 @@
 #define DEFERRED_HOST_LEAST 64
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
-#define DEFERRED_SHARED 0 /* the lane of whoever has none of its own, or can't use that now */
+#define DEFERRED_SHARED 4 /* lanes for those who have none of their own, or can't use that now */
 
 enum deferred_result {
 	DEFERRED_QUEUED,
@@ -77,8 +77,7 @@ struct deferred_lane {
 
 /* The chunk of a lane whose words have no memory to host one. */
 struct deferred_spare {
-	struct deferred_chunk chunk;
-	unsigned long word[DEFERRED_SPARE];
+	unsigned long memory[sizeof(struct deferred_chunk) / sizeof(long) + DEFERRED_SPARE];
 };
 
 struct deferred_stats {
@@ -98,7 +97,7 @@ struct deferred {
 	unsigned int delay_ms;
 	unsigned int lanes;
 	u32 share; /* the most credit that one chunk takes */
-	struct deferred_lane *lane;
+	struct deferred_lane *lane; /* the shared ones, then those that have owners */
 	struct deferred_spare *spare; /* one a lane */
 
 	/*
@@ -130,6 +129,12 @@ bool deferred_try_drain(struct deferred *queue, bool may_sleep, u64 *drained);
 u64 deferred_pending(const struct deferred *queue);
 void deferred_stats(const struct deferred *queue, struct deferred_stats *stats);
 
+/* The lane of the owner @number, above 0. */
+static inline struct deferred_lane *deferred_own(struct deferred *queue, unsigned int number)
+{
+	return &queue->lane[DEFERRED_SHARED - 1 + number];
+}
+
 /*
  * Enter one's own lane, without an atomic operation. False if a drain is closing it, or if its owner
  * is in it already, and was interrupted there.
@@ -147,7 +152,7 @@ static inline bool deferred_enter(struct deferred_lane *lane)
 	return false;
 }
 
-/* Pairs with the acquire in lane_seize() and, in the shared lane, in lane_trylock(). */
+/* Pairs with the acquire in lane_seize() and, in a shared lane, in lane_trylock(). */
 static inline void deferred_leave(struct deferred_lane *lane)
 {
 	atomic_set_release(&lane->busy, 0);
@@ -176,10 +181,10 @@ static inline bool deferred_append(struct deferred_lane *lane, unsigned long wor
 static inline bool deferred_put_fast(struct deferred *queue, unsigned long word)
 {
 	unsigned int number = port_lane_get();
-	struct deferred_lane *lane = &queue->lane[number];
+	struct deferred_lane *lane = deferred_own(queue, number);
 	bool done = false;
 
-	if (likely(number != DEFERRED_SHARED && deferred_enter(lane))) {
+	if (likely(number && deferred_enter(lane))) {
 		done = deferred_append(lane, word);
 		deferred_leave(lane);
 	}

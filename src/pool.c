@@ -113,22 +113,37 @@ static bool claim(struct zs_pool *pool, unsigned long handle, struct location *o
 	return true;
 }
 
-/* Under the class lock: free an object's slot. True if the zspage is empty and to be released. */
+/*
+ * Under the class lock: free an object's slot. True if the zspage is empty and to be released; else
+ * *@half is set if it is half empty from now on.
+ */
 static bool object_put(struct zs_pool *pool, struct size_class *class,
-		       const struct location *object)
+		       const struct location *object, bool *half)
 {
 	class->objects--;
-	if (!zspage_put(&pool->zspages, class, object->zspage, object->slot))
+	if (!zspage_put(&pool->zspages, class, object->zspage, object->slot)) {
+		if (zspage_at(&pool->zspages, object->zspage)->inuse == class->half)
+			*half = true;
 		return false;
+	}
 	class->zspages--;
 	return true;
 }
 
-/* Have the worker trim the page store within so many milliseconds, or not if that is -1. */
-static void pool_trim_in(struct zs_pool *pool, int delay_ms)
+/* Have the worker run within so many milliseconds, or not if that is -1. */
+static void pool_work_in(struct zs_pool *pool, int delay_ms)
 {
 	if (delay_ms >= 0)
 		port_worker_kick(&pool->worker, (unsigned int)delay_ms);
+}
+
+#define SPARSE_DELAY_MS 100 /* until a pool looks whether it has become sparse */
+
+/* A zspage is half empty: have the worker look whether the pool has become sparse. */
+static void pool_notice(struct zs_pool *pool, bool half)
+{
+	if (unlikely(half) && pool->compact_share)
+		pool_work_in(pool, SPARSE_DELAY_MS);
 }
 
 /**
@@ -140,7 +155,7 @@ static void pool_trim_in(struct zs_pool *pool, int delay_ms)
  */
 void pool_trim(struct zs_pool *pool, bool all)
 {
-	pool_trim_in(pool, port_store_trim(&pool->zspages.store, all));
+	pool_work_in(pool, port_store_trim(&pool->zspages.store, all));
 }
 
 /**
@@ -154,7 +169,7 @@ void pool_trim(struct zs_pool *pool, bool all)
 void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspage)
 {
 	atomic64_sub(class->geometry.pages, &pool->pages);
-	pool_trim_in(pool, zspage_release(&pool->zspages, class, zspage));
+	pool_work_in(pool, zspage_release(&pool->zspages, class, zspage));
 }
 
 /* Free an object that was claimed. */
@@ -163,13 +178,14 @@ static void free_claimed(struct zs_pool *pool, const struct location *object)
 	struct handle_stock handles;
 	struct size_class *class =
 		zspage_class(zspage_at(&pool->zspages, object->zspage), &pool->classes);
-	bool empty;
+	bool empty, half = false;
 
 	port_lock(&class->lock);
-	empty = object_put(pool, class, object);
+	empty = object_put(pool, class, object, &half);
 	handles = handle_stock_put(&class->freed, object->index);
 	port_unlock(&class->lock);
 	handles_put(&pool->handles, handles);
+	pool_notice(pool, half);
 	if (empty)
 		pool_release(pool, class, object->zspage);
 }
@@ -258,16 +274,18 @@ static void batch_free_class(struct zs_pool *pool, struct free_batch *batch, u32
 	struct size_class *class = &pool->classes.class[index];
 	u32 first = batch->first[index];
 	u32 emptied = 0;
+	bool half = false;
 
 	for (u32 i = first; i;) {
 		port_lock(&class->lock);
 		for (u32 held = 0; i && held < BATCH_HOLD; held++, i = batch->next[i - 1])
-			if (object_put(pool, class, &batch->object[i - 1]))
+			if (object_put(pool, class, &batch->object[i - 1], &half))
 				batch->emptied[emptied++] = batch->object[i - 1].zspage;
 		port_unlock(&class->lock);
 	}
 	batch->first[index] = 0;
 	batch_put_handles(pool, batch, first);
+	pool_notice(pool, half);
 	while (emptied)
 		pool_release(pool, class, batch->emptied[--emptied]);
 }
@@ -629,7 +647,7 @@ static void pool_restock(struct zs_pool *pool)
 
 #define WORK_RETRY_MS 1 /* until a drain that another thread is doing is over */
 
-/* The worker: drain, then give back what that made free. */
+/* The worker: drain, move together what that left, then give back what became free. */
 static void pool_work(void *arg)
 {
 	struct zs_pool *pool = arg;
@@ -638,6 +656,7 @@ static void pool_work(void *arg)
 	if (!deferred_try_drain(&pool->deferred, true, &drained)) /* what it leaves is ours */
 		port_worker_kick(&pool->worker, WORK_RETRY_MS);
 	pool_restock(pool);
+	pool_work_in(pool, pool_compact_some(pool));
 	pool_trim(pool, !atomic64_read(&pool->pages)); /* a pool that is empty keeps nothing */
 }
 
@@ -691,6 +710,7 @@ struct zs_pool *pool_create(const char *name, const struct pool_config *config)
 	for (size_t i = 0; i < POOL_NAME_MAX - 1 && name[i]; i++)
 		pool->name[i] = name[i];
 	pool->misuse_is_fatal = config->misuse_is_fatal;
+	pool->compact_share = config->compact_share;
 	if (pool_init(pool, config)) {
 		port_free(pool, sizeof(*pool));
 		return NULL;

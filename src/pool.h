@@ -14,11 +14,13 @@
 #define POOL_NAME_MAX 64 /* longer names are cut */
 #define POOL_DEFERRED_BUDGET (16UL << 30) /* no less than 128 MiB is promised */
 #define POOL_DEFERRED_DELAY_MS 10
+#define POOL_COMPACT_SHARE 10 /* per cent of a CPU */
 
 struct pool_config {
 	u64 capacity; /* handles that the deferred queue takes */
 	unsigned int delay_ms;
 	unsigned int max_chain;
+	unsigned int compact_share; /* per cent of a CPU; 0: never by itself */
 	bool misuse_is_fatal;
 };
 
@@ -49,6 +51,8 @@ struct zs_pool {
 	struct deferred deferred;
 	struct free_batch *batch; /* the drain's; protected by its mutex */
 	struct port_worker worker;
+	unsigned int compact_share;
+	u32 compact_next; /* the class with which the worker goes on compacting */
 	atomic_t starved; /* a class that GFP_NOWAIT found empty, by index plus 1; 0: none */
 	atomic64_t pages;
 	atomic64_t pages_compacted;
@@ -66,6 +70,7 @@ void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspa
 void pool_bad_handle(struct zs_pool *pool, unsigned long handle);
 struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len, size_t *offset);
 struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t *offset);
+int pool_compact_some(struct zs_pool *pool);
 u64 pool_reclaimable(const struct zs_pool *pool);
 
 /* What is counted of one class: zspages that are at most 10, 20, ... 99 and exactly 100 % full. */

@@ -44,7 +44,7 @@
  *		port_lanes(): how many lanes there are. port_lane_get(): a lane that is the caller's
  *		alone until port_lane_put(), except for interrupts that come meanwhile; 0 if it has
  *		none. port_lane_claim(): the same, but a caller that has no lane is given one, if
- *		one is free. Lane 0 is nobody's.
+ *		one is free.
  *		cond_resched(): let others run; no lock may be held.
  *		cpu_relax(): in a loop that waits for another CPU.
  *		port_may_sleep(flags): what gfp flags say.

@@ -142,6 +142,17 @@ static inline enum deferred_result queue_put(struct deferred *queue, unsigned lo
 	return deferred_put_fast(queue, word) ? DEFERRED_QUEUED : deferred_put(queue, word);
 }
 
+/* The lane of the calling thread, and the one where it goes when it can't use that. */
+static inline struct deferred_lane *lane_own(struct deferred *queue)
+{
+	return deferred_own(queue, port_lane_claim());
+}
+
+static inline struct deferred_lane *lane_shared(struct deferred *queue)
+{
+	return &queue->lane[port_lane_claim() % DEFERRED_SHARED];
+}
+
 /* Put the next word. For a single producer. */
 static inline enum deferred_result owner_put(struct fake_owner *owner)
 {

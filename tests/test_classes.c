@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The geometry of size classes: no other chain wastes less, sizes that come out alike are one class,
- * and every size finds the smallest class that it fits in; at several page sizes. (Reaches inside:
- * src/pool.h; the page size is the port's variable, changed while no pool exists.)
+ * The geometry of size classes: no other chain is cheaper, no other cut into classes is, and every
+ * size finds the smallest class that it fits in; at several page sizes. (Reaches inside: src/pool.h;
+ * the page size is the port's variable, changed while no pool exists.)
  */
 #include "helpers.h"
 
@@ -23,31 +23,41 @@ static u64 slots_of(u64 pages, u64 size)
 	return slots > 256 ? 256 : slots;
 }
 
-static void check_geometry(size_t size, unsigned int max_chain)
+/* What a class costs: its objects' shares of zspages, and half of one. */
+static u64 class_cost(u64 pages, u64 slots, u64 objects)
 {
-	struct geometry best = geometry_best(size, max_chain);
+	u64 bytes = zspage_cost(pages, slots);
+
+	return objects * bytes / slots + bytes / 2;
+}
+
+static void check_geometry(size_t size, u64 objects, unsigned int max_chain)
+{
+	struct geometry best = geometry_best(size, objects, max_chain);
+	u64 chosen = class_cost(best.pages, best.slots, objects);
 
 	assert_in_range(best.pages, 1, max_chain);
 	assert_int_equal(best.slots, slots_of(best.pages, size));
 	for (u32 pages = 1; pages <= max_chain; pages++) {
-		u64 slots = slots_of(pages, size);
-		u64 other = zspage_cost(pages, slots) * best.slots;
-		u64 chosen = zspage_cost(best.pages, best.slots) * slots;
+		u64 other = class_cost(pages, slots_of(pages, size), objects);
 
 		if (other < chosen || (other == chosen && pages < best.pages))
-			fail_msg("size %zu, chains up to %u: %u pages are better than %u", size,
-				 max_chain, pages, best.pages);
+			fail_msg("%zu objects of %zu, chains up to %u: %u pages are better than %u",
+				 (size_t)objects, size, max_chain, pages, best.pages);
 	}
 }
 
-/* Every size, and not only those that slots have. */
+/* Every size, and not only those that slots have; for few objects and for many. */
 static void check_geometries(void)
 {
 	size_t least = PORT_PAGE_SIZE / ZS_SIZE_STEPS * ZS_MIN_STEPS;
 
 	for (unsigned int max_chain = 1; max_chain <= ZS_MAX_CHAIN; max_chain++)
-		for (size_t size = least; size <= PORT_PAGE_SIZE; size++)
-			check_geometry(size, max_chain);
+		for (size_t size = least; size <= PORT_PAGE_SIZE; size++) {
+			check_geometry(size, 1, max_chain);
+			check_geometry(size, size * 7 % 10000, max_chain);
+			check_geometry(size, 1000000000, max_chain);
+		}
 }
 
 static bool same(struct geometry a, struct geometry b)
@@ -55,8 +65,42 @@ static bool same(struct geometry a, struct geometry b)
 	return a.pages == b.pages && a.slots == b.slots;
 }
 
-/* Each class is as its own slot size wants it, and none is as its neighbour. */
-static void check_merged(const struct classes *classes, unsigned int max_chain)
+/* No cut is cheaper than the one that was found, each class with its best chain: all are tried. */
+static void check_cut(unsigned int max_chain)
+{
+	static u64 least[ZS_SIZE_STEPS + 1];
+	struct class_cut cuts[ZS_SIZE_STEPS + 1];
+	size_t step = PORT_PAGE_SIZE / ZS_SIZE_STEPS;
+
+	memset(cuts, 0, sizeof(cuts));
+	classes_cut(cuts, max_chain);
+	for (u32 last = ZS_MIN_STEPS; last <= ZS_SIZE_STEPS; last++) {
+		u64 objects = 0;
+
+		least[last] = UINT64_MAX;
+		for (u32 first = last; first >= ZS_MIN_STEPS; first--) {
+			struct geometry best;
+			u64 cost;
+
+			objects += CUT_OBJECTS + CUT_PAGES * ZS_SIZE_STEPS / first;
+			best = geometry_best(last * step, objects, max_chain);
+			cost = least[first - 1] + class_cost(best.pages, best.slots, objects);
+			if (cost < least[last])
+				least[last] = cost;
+		}
+		assert_int_equal(cuts[last].cost, least[last]);
+	}
+}
+
+static void check_cuts(void)
+{
+	check_cut(1);
+	check_cut(4);
+	check_cut(ZS_MAX_CHAIN);
+}
+
+/* Classes are in order, none is as its neighbour, and the last is that of the page size. */
+static void check_order(const struct classes *classes, unsigned int max_chain)
 {
 	assert_in_range(classes->count, 2, ZS_SIZE_STEPS);
 	for (u32 i = 0; i < classes->count; i++) {
@@ -64,7 +108,9 @@ static void check_merged(const struct classes *classes, unsigned int max_chain)
 
 		assert_int_equal(class->index, i);
 		assert_int_equal(class->size % (PORT_PAGE_SIZE / ZS_SIZE_STEPS), 0);
-		assert_true(same(class->geometry, geometry_best(class->size, max_chain)));
+		assert_in_range(class->geometry.pages, 1, max_chain);
+		assert_int_equal(class->geometry.slots,
+				 slots_of(class->geometry.pages, class->size));
 		if (i) {
 			assert_true(class[-1].size < class->size);
 			assert_false(same(class[-1].geometry, class->geometry));
@@ -73,19 +119,14 @@ static void check_merged(const struct classes *classes, unsigned int max_chain)
 	}
 }
 
-/* Every size has the smallest class that it fits in, which is cut as the size itself would be. */
-static void check_lookup(const struct classes *classes, unsigned int max_chain)
+/* Every size has the smallest class that it fits in. */
+static void check_lookup(const struct classes *classes)
 {
-	size_t step = PORT_PAGE_SIZE / ZS_SIZE_STEPS;
-
 	for (size_t size = 1; size <= PORT_PAGE_SIZE; size++) {
 		const struct size_class *class = class_for(classes, size);
-		size_t slot = DIV_ROUND_UP(size, step) * step;
 
 		assert_true(class->size >= size);
 		assert_true(class->index == 0 || class[-1].size < size);
-		if (slot >= step * ZS_MIN_STEPS)
-			assert_true(same(class->geometry, geometry_best(slot, max_chain)));
 	}
 }
 
@@ -96,26 +137,28 @@ static void check_classes(void)
 
 		memset(&classes, 0, sizeof(classes));
 		assert_int_equal(classes_init(&classes, max_chain), 0);
-		check_merged(&classes, max_chain);
-		check_lookup(&classes, max_chain);
+		check_order(&classes, max_chain);
+		check_lookup(&classes);
 		classes_destroy(&classes);
 	}
 }
 
-static void test_least_waste(void **state)
+static void test_cheapest(void **state)
 {
 	(void)state;
 	check_geometries();
+	check_cuts();
 	check_classes();
 }
 
-static void test_least_waste_16k(void **state)
+static void test_cheapest_16k(void **state)
 {
 	unsigned int shift = port_page_shift;
 
 	(void)state;
 	port_page_shift = 14;
 	check_geometries();
+	check_cuts();
 	check_classes();
 	port_page_shift = shift;
 }
@@ -169,8 +212,8 @@ static void test_public(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_least_waste),
-		cmocka_unit_test(test_least_waste_16k),
+		cmocka_unit_test(test_cheapest),
+		cmocka_unit_test(test_cheapest_16k),
 		cmocka_unit_test(test_pool_16k),
 		cmocka_unit_test(test_public),
 	};

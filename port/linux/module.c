@@ -9,12 +9,6 @@
 
 #include "host_pool.h"
 
-/*
- * Long chains waste less of a full zspage, but each class has a zspage that is not: this is the best
- * for about a gigabyte of data, and good for some.
- */
-#define HOST_MAX_CHAIN 12
-
 bool zs_deferred = true;
 module_param_named(deferred, zs_deferred, bool, 0644);
 MODULE_PARM_DESC(deferred, "zs_free() defers: on by default; may be changed at any time");
@@ -51,7 +45,8 @@ struct zs_pool *host_create_pool(const char *name)
 	struct pool_config config = {
 		.capacity = budget_capacity(READ_ONCE(zs_deferred_budget_mb)),
 		.delay_ms = READ_ONCE(zs_deferred_delay_ms),
-		.max_chain = HOST_MAX_CHAIN,
+		.max_chain = ZS_MAX_CHAIN,
+		.compact_share = 0, /* the shrinker and zram's user ask for it */
 		.misuse_is_fatal = false,
 	};
 	struct host_pool *host = kzalloc(sizeof(*host), GFP_KERNEL);

@@ -103,7 +103,7 @@ static inline unsigned int port_cpus(void)
 	return nr_cpu_ids;
 }
 
-/* A CPU's lane is its own while it does not preempt. The queue's lane 0 is nobody's. */
+/* A CPU's lane is its own while it does not preempt. 0 would be no lane. */
 static inline unsigned int port_lanes(void)
 {
 	return nr_cpu_ids + 1;

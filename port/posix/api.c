@@ -26,7 +26,8 @@ static bool options_read(struct zs_pool_options *options, const struct zs_pool_o
 			return false;
 	memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
 	return options->max_chain <= ZS_MAX_CHAIN && options->misuse <= ZS_MISUSE_COUNT &&
-	       options->publish <= 1;
+	       options->publish <= 1 &&
+	       (options->compact_share <= 100 || options->compact_share == ZS_COMPACT_NEVER);
 }
 
 /**
@@ -51,6 +52,9 @@ struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_optio
 		pool_capacity(wish.deferred_budget ? wish.deferred_budget : POOL_DEFERRED_BUDGET);
 	config.delay_ms = wish.deferred_delay_ms ? wish.deferred_delay_ms : POOL_DEFERRED_DELAY_MS;
 	config.max_chain = wish.max_chain ? wish.max_chain : ZS_MAX_CHAIN;
+	config.compact_share = wish.compact_share ? wish.compact_share : POOL_COMPACT_SHARE;
+	if (wish.compact_share == ZS_COMPACT_NEVER)
+		config.compact_share = 0;
 	config.misuse_is_fatal = wish.misuse == ZS_MISUSE_DEFAULT ? port_misuse_is_fatal() :
 								    wish.misuse == ZS_MISUSE_ABORT;
 	pool = pool_create(name, &config);
