@@ -207,18 +207,24 @@ static void lane_goto(struct deferred_lane *lane, unsigned long *next, u32 words
 	smp_store_release(&lane->base, base);
 }
 
+/* Put the lane's open chunk on the list. In the lane, which is then to say what it has now. */
+static void lane_hand_over(struct deferred *queue, struct deferred_lane *lane)
+{
+	struct deferred_chunk *chunk = lane->open;
+
+	chunk->count = (u32)(lane->next - chunk->word);
+	chunk_push(queue, chunk);
+}
+
 /*
  * Hand the lane's open chunk over whole. In the lane. The chunk is on the list before the lane says
  * that it has none: who finds none there finds the chunk on the list.
  */
 static void lane_close(struct deferred *queue, struct deferred_lane *lane)
 {
-	struct deferred_chunk *chunk = lane->open;
-
-	chunk->count = (u32)(lane->next - chunk->word);
+	lane_hand_over(queue, lane);
 	lane_goto(lane, NULL, 0);
 	lane->stop = NULL;
-	chunk_push(queue, chunk);
 	smp_store_release(&lane->open, NULL); /* pairs with collect() */
 }
 
@@ -244,7 +250,7 @@ static void lane_advance(struct deferred_lane *lane)
 }
 
 /*
- * Make @chunk, with room for @words, the open one of a lane that has none; its host counts as one of
+ * Make @chunk, with room for @words, the lane's open one; its host counts as one of
  * @queued. In the lane.
  */
 static void lane_open(struct deferred *queue, struct deferred_lane *lane,
@@ -390,7 +396,8 @@ static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsign
 	}
 	chunk->word[0] = word;
 	chunk->credit--;
-	lane_close(queue, lane);
+	/* Never without a chunk in between: a flush must find the next one, whose host was queued. */
+	lane_hand_over(queue, lane);
 	lane_open(queue, lane, next, next->credit - 1, 1);
 	return true;
 }
