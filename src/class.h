@@ -36,7 +36,7 @@ struct size_class {
 	struct handle_stock stock; /* of handles to give out */
 	struct handle_stock freed; /* handles that came back last */
 	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
-	unsigned long objects;
+	unsigned long objects; /* this and the next are written under the lock, read without */
 	unsigned long zspages;
 	/* Constant. */
 	u32 index;

@@ -151,7 +151,7 @@ static bool class_compact_one(struct zs_pool *pool, struct size_class *class, u3
 	if (source) {
 		empty = source_empty(pool, class, source);
 		if (empty)
-			class->zspages--;
+			WRITE_ONCE(class->zspages, class->zspages - 1);
 		zspage_thaw(zspage_at(&pool->zspages, source));
 	}
 	port_unlock(&class->lock);

@@ -120,13 +120,13 @@ static bool claim(struct zs_pool *pool, unsigned long handle, struct location *o
 static bool object_put(struct zs_pool *pool, struct size_class *class,
 		       const struct location *object, bool *half)
 {
-	class->objects--;
+	WRITE_ONCE(class->objects, class->objects - 1);
 	if (!zspage_put(&pool->zspages, class, object->zspage, object->slot)) {
 		if (zspage_at(&pool->zspages, object->zspage)->inuse == class->half)
 			*half = true;
 		return false;
 	}
-	class->zspages--;
+	WRITE_ONCE(class->zspages, class->zspages - 1);
 	return true;
 }
 
@@ -498,7 +498,7 @@ static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_
 	port_lock(&class->lock);
 	needed = !class_partial(class);
 	if (needed) {
-		class->zspages++;
+		WRITE_ONCE(class->zspages, class->zspages + 1);
 		zspage_list(&pool->zspages, class, zspage);
 	}
 	port_unlock(&class->lock);
@@ -532,7 +532,7 @@ static unsigned long object_take(struct zs_pool *pool, struct size_class *class,
 	u32 index = handle_stock_take(&class->stock);
 	u8 slot = zspage_take(&pool->zspages, class, zspage, index);
 
-	class->objects++;
+	WRITE_ONCE(class->objects, class->objects + 1);
 	return handle_open(&pool->handles, index, zspage, slot);
 }
 
