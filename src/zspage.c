@@ -28,9 +28,13 @@ void zspages_destroy(struct zspages *zspages, const struct classes *classes)
 {
 	for (u32 number = 0; (number = zspage_next(zspages, number));) {
 		struct zspage *zspage = zspage_at(zspages, number);
+		struct size_class *class = zspage_class(zspage, classes);
 
-		port_chain_free(&zspages->store, &zspage->chain,
-				zspage_class(zspage, classes)->geometry.pages);
+		/* The kernel moves the pages of zspages that have objects, and may be doing that. */
+		port_lock(&class->lock);
+		WRITE_ONCE(zspage->inuse, 0);
+		port_unlock(&class->lock);
+		port_chain_free(&zspages->store, &zspage->chain, class->geometry.pages);
 	}
 	port_lock_destroy(&zspages->lock);
 	port_store_destroy(&zspages->store);
