@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * bench_churn: 20,000,000 random replacements, the number of objects always the same: what is resident
- * over the stored bytes on the way and at the end, and how fast it goes; ours with compaction and
- * without, and the peers.
+ * over the stored bytes on the way and at the end, and how fast it goes; ours compacting by itself and
+ * without compaction, and the peers.
  */
 #include <stdio.h>
 
@@ -20,7 +20,7 @@ enum {
 };
 
 static const struct contender contenders[CONTENDERS] = {
-	[COMPACTING] = { .name = "zsmalloc, compacting", .subject = "by hand" },
+	[COMPACTING] = { .name = "zsmalloc, compacting", .subject = "compacting" },
 	[UNCOMPACTED] = { .name = "... without", .subject = "free" },
 	[GLIBC] = PEER_GLIBC,
 	[JEMALLOC] = PEER_JEMALLOC,

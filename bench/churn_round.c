@@ -5,15 +5,9 @@
  * same. Prints as JSON how long that took and what was resident on the way.
  *
  * usage: churn_round SUBJECT REPLACEMENTS CORPUS
- * SUBJECT is as for bench_free, or "by hand": a thread calls zs_compact() ten times a second.
  */
 #include <err.h>
-#include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "clock.h"
 #include "corpus.h"
@@ -22,7 +16,6 @@
 #include "subject.h"
 
 #define SAMPLES 20
-#define COMPACT_EVERY_NS 100000000
 
 struct churn {
 	const struct subject *subject;
@@ -34,24 +27,6 @@ struct churn {
 	const char *
 		content; /* a page: what is in the objects does not matter, that it is written does */
 };
-
-struct compactor {
-	const struct subject *subject;
-	pthread_t thread;
-	atomic_bool stop;
-};
-
-static void *compact(void *arg)
-{
-	struct compactor *compactor = arg;
-	const struct timespec pause = { .tv_nsec = COMPACT_EVERY_NS };
-
-	while (!atomic_load(&compactor->stop)) {
-		compactor->subject->give_back();
-		nanosleep(&pause, NULL);
-	}
-	return NULL;
-}
 
 static void store(struct churn *churn, size_t i, uint32_t size)
 {
@@ -116,41 +91,20 @@ static void churn_open(struct churn *churn, const char *subject, int corpus)
 	churn->content = memory_touched(churn->corpus->page_size);
 }
 
-static void compactor_start(struct compactor *compactor, const struct subject *subject)
-{
-	compactor->subject = subject;
-	errno = pthread_create(&compactor->thread, NULL, compact, compactor);
-	if (errno)
-		err(2, "pthread_create()");
-}
-
-static void compactor_stop(struct compactor *compactor)
-{
-	atomic_store(&compactor->stop, true);
-	pthread_join(compactor->thread, NULL);
-}
-
 int main(int argc, char **argv)
 {
 	struct churn churn = { .bytes = 0 };
-	struct compactor compactor = { .stop = false };
 	json_t *figures;
 	uint64_t before;
-	bool by_hand;
 
 	if (argc != 4)
 		errx(2, "usage: %s SUBJECT REPLACEMENTS CORPUS", argv[0]);
-	by_hand = strcmp(argv[1], "by hand") == 0;
-	churn_open(&churn, by_hand ? "free" : argv[1], atoi(argv[3]));
+	churn_open(&churn, argv[1], atoi(argv[3]));
 	figures = json_object(); /* now: later it would lie behind the peer's objects */
 	before = memory_resident();
 	json_object_set_new(figures, "version", json_string(churn.subject->open(churn.subject)));
 	for (size_t i = 0; i < churn.corpus->objects; i++)
 		store(&churn, i, churn.corpus->size[i]);
-	if (by_hand)
-		compactor_start(&compactor, churn.subject);
 	run(&churn, before, strtoull(argv[2], NULL, 10), figures);
-	if (by_hand)
-		compactor_stop(&compactor);
 	return round_print(figures);
 }

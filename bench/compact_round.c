@@ -38,12 +38,17 @@ struct store {
 	char *content;
 };
 
+/* It is compacted when this program says so. */
 static struct zs_pool *make_pool(void)
 {
-	struct zs_pool *pool = zs_create_pool("bench");
+	const struct zs_pool_options options = {
+		.size = sizeof(options),
+		.compact_share = ZS_COMPACT_NEVER,
+	};
+	struct zs_pool *pool = zs_create_pool_with("bench", &options);
 
 	if (!pool)
-		err(2, "zs_create_pool()");
+		err(2, "zs_create_pool_with()");
 	return pool;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Ours: a pool, and each of its ways to free. The deferred way is measured
+ * Ours: a pool, and each of its ways to free. The pool does not compact by itself, so that the frees
+ * alone are measured; the pools of "compacting" (with zs_free()), lifted, default and small do.
+ * The deferred way is measured
  *   parked    budget lifted and a long delay, and the worker runs only when the caller's CPU has
  *             nothing else to do: the caller's cost stands alone, and the flush is the drain's
  *   running   budget lifted, shortest delay: the worker drains beside the caller
@@ -203,22 +205,30 @@ static void zs_give_back(void)
 	zs_compact(pool); /* nothing is left to move: it only gives the pages back */
 }
 
+static const struct zs_pool_options uncompacted = {
+	.size = sizeof(uncompacted),
+	.compact_share = ZS_COMPACT_NEVER,
+};
+
 static const struct zs_pool_options parked = {
 	.size = sizeof(parked),
 	.deferred_budget = SIZE_MAX,
 	.deferred_delay_ms = 3600000,
+	.compact_share = ZS_COMPACT_NEVER,
 };
 
 static const struct zs_pool_options running = {
 	.size = sizeof(running),
 	.deferred_budget = SIZE_MAX,
 	.deferred_delay_ms = 1,
+	.compact_share = ZS_COMPACT_NEVER,
 };
 
 static const struct zs_pool_options late = {
 	.size = sizeof(late),
 	.deferred_budget = SIZE_MAX,
 	.deferred_delay_ms = 200,
+	.compact_share = ZS_COMPACT_NEVER,
 };
 
 static const struct zs_pool_options lifted = {
@@ -238,8 +248,9 @@ static const struct zs_pool_options small = {
 	ZS_SUBJECT, .free_all = free_deferred, .freed = deferred_freed, .pending = deferred_pending
 
 static const struct subject subjects[] = {
-	{ .name = "free", ZS_SUBJECT, .free_all = free_now },
-	{ .name = "bulk", ZS_SUBJECT, .free_all = free_bulk },
+	{ .name = "free", ZS_SUBJECT, .free_all = free_now, .options = &uncompacted },
+	{ .name = "compacting", ZS_SUBJECT, .free_all = free_now },
+	{ .name = "bulk", ZS_SUBJECT, .free_all = free_bulk, .options = &uncompacted },
 	{ .name = "running", ZS_DEFERRED, .options = &running },
 	{ .name = "late", ZS_DEFERRED, .options = &late },
 	{ .name = "lifted", ZS_DEFERRED, .options = &lifted },
@@ -267,7 +278,8 @@ static const struct subject subjects[] = {
 	  .freed = original_freed,
 	  .pending = original_waiting,
 	  .settle = original_settle,
-	  .give_back = zs_give_back },
+	  .give_back = zs_give_back,
+	  .options = &uncompacted },
 };
 
 const struct subject *subject_zs(const char *name)
