@@ -138,8 +138,8 @@ static const struct path paths[] = {
 	{ "zram_slot_free_notify", write_pages, notify, flush_store },
 };
 
-/* The only function of that name, so that it can be told apart. */
-__attribute__((noinline, noclone)) static void measured(const struct path *path, struct run *run)
+/* The only function whose name begins so. */
+__attribute__((noinline)) static void measured(const struct path *path, struct run *run)
 {
 	path->measure(run);
 	__asm__ volatile(
