@@ -3,12 +3,12 @@
  * The deferred queue: see deferred.h.
  *
  * Concurrency. A lane belongs to one producer, which enters it by a plain store to its busy word. A
- * drain that wants the lane's chunk says so in closing; a fence on either side makes sure that one
+ * drain that wants the lane's chunk says so in its guard; a fence on either side makes sure that one
  * sees the other, and the producer's side of it is free (port_fence_light()). While its lane is being
  * closed, and if it has none, a producer uses a shared lane, whose busy word is a lock that is only
- * ever tried; there are some, so that those whose lanes are closed at once seldom meet. A lane is held for a few instructions. The list of closed chunks is pushed to by one
- * compare-and-exchange and taken whole by one exchange. The drain mutex makes drains and flushes
- * follow one another.
+ * ever tried; there are some, so that those whose lanes are closed at once seldom meet. A lane is
+ * held for a few instructions. The list of closed chunks is pushed to by one compare-and-exchange
+ * and taken whole by one exchange. The drain mutex makes drains and flushes follow one another.
  *
  * Credit. A chunk takes its share of the capacity when it is opened and returns it when it has been
  * drained, so that the words of a full queue are counted without a counter that all producers write.
@@ -85,7 +85,7 @@ static bool lane_enter_own(struct deferred_lane *lane)
 	if (atomic_read(&lane->busy))
 		return false;
 	atomic_set(&lane->busy, 1);
-	smp_mb(); /* with port_fence_heavy() in lane_seize(): one of the two sees the other */
+	smp_mb(); /* with port_fence_heavy() in close_all(): one of the two sees the other */
 	/* Pairs with the release in lane_yield(). */
 	if (!(atomic_read_acquire(&lane->guard) & GUARD_CLOSING))
 		return true;
@@ -104,28 +104,33 @@ static bool lane_trylock(struct deferred_lane *lane)
 	return !atomic_read(&lane->busy) && !atomic_xchg_acquire(&lane->busy, 1);
 }
 
-/* Enter the caller's own lane, or its shared one. NULL if neither can be had at once. */
+/* Enter the caller's own lane, or a shared one. NULL if none can be had at once. */
 static struct deferred_lane *lane_enter(struct deferred *queue, unsigned int number)
 {
-	struct deferred_lane *shared = &queue->lane[number % DEFERRED_SHARED];
-
 	if (number && lane_enter_own(deferred_own(queue, number)))
 		return deferred_own(queue, number);
-	return lane_trylock(shared) ? shared : NULL;
+	for (unsigned int i = 0; i < DEFERRED_SHARED; i++) {
+		struct deferred_lane *shared = &queue->lane[(number + i) % DEFERRED_SHARED];
+
+		if (lane_trylock(shared))
+			return shared;
+	}
+	return NULL;
 }
 
-/* For a drain, which may wait: have a lane to oneself. A producer is never held up by that. */
+/*
+ * For a drain, which may wait: have a lane to oneself. The owner of a lane was told, by its guard, and
+ * the heavy fence that followed pairs with deferred_enter() and lane_enter_own(). No producer is held
+ * up by that.
+ */
 static void lane_seize(struct deferred *queue, struct deferred_lane *lane)
 {
-	if (lane_is_shared(queue, lane)) {
+	if (lane_is_shared(queue, lane))
 		while (!lane_trylock(lane))
 			cpu_relax();
-		return;
-	}
-	atomic_set(&lane->guard, atomic_read(&lane->guard) | GUARD_CLOSING);
-	port_fence_heavy(); /* pairs with deferred_enter() and lane_enter_own() */
-	while (atomic_read_acquire(&lane->busy)) /* pairs with deferred_leave() */
-		cpu_relax();
+	else
+		while (atomic_read_acquire(&lane->busy)) /* pairs with deferred_leave() */
+			cpu_relax();
 }
 
 static void lane_yield(struct deferred *queue, struct deferred_lane *lane)
@@ -198,13 +203,32 @@ static u64 lane_queued(u64 base, const unsigned long *next)
 	return base + (uintptr_t)next / sizeof(*next);
 }
 
+#define LANE_MOVING (~0ULL) /* next and base do not belong together now */
+
 /* Go on at @next, with so many words queued that were not counted yet. In the lane. */
 static void lane_goto(struct deferred_lane *lane, unsigned long *next, u32 words)
 {
-	u64 base = lane_queued(lane->base, lane->next) + words - (uintptr_t)next / sizeof(*next);
+	u64 total = lane_queued(lane->base, lane->next) + words;
 
-	WRITE_ONCE(lane->next, next);
-	smp_store_release(&lane->base, base);
+	WRITE_ONCE(lane->total, total);
+	smp_store_release(&lane->base, LANE_MOVING); /* these pair with lane_total() */
+	smp_store_release(&lane->next, next);
+	smp_store_release(&lane->base, total - (uintptr_t)next / sizeof(*next));
+}
+
+/* The words ever queued in a lane, whose owner may be at work. Waits for nobody. */
+static u64 lane_total(const struct deferred_lane *lane)
+{
+	for (;;) { /* pairs with lane_goto() */
+		u64 base = smp_load_acquire(&lane->base);
+		unsigned long *next;
+
+		if (base == LANE_MOVING)
+			return READ_ONCE(lane->total);
+		next = smp_load_acquire(&lane->next);
+		if (READ_ONCE(lane->base) == base) /* they belong together */
+			return lane_queued(base, next);
+	}
 }
 
 /* Put the lane's open chunk on the list. In the lane, which is then to say what it has now. */
@@ -438,13 +462,47 @@ enum deferred_result deferred_put(struct deferred *queue, unsigned long word)
 	return result;
 }
 
-/* Close a lane, whoever's it is. Waits for the producer that is in it. */
-static void close_any(struct deferred *queue, struct deferred_lane *lane)
+/* Whether a lane has a chunk. Pairs with the releases in lane_open() and lane_close(). */
+static bool lane_is_open(const struct deferred_lane *lane)
 {
-	lane_seize(queue, lane);
-	if (lane->open)
-		lane_close(queue, lane);
-	lane_yield(queue, lane);
+	return smp_load_acquire(&lane->open) != NULL;
+}
+
+/* Close all lanes that are open, whoever's they are. Waits for the producers that are in them. */
+static void close_all(struct deferred *queue)
+{
+	u32 owned = 0;
+
+	for (unsigned int i = DEFERRED_SHARED; i < queue->lanes; i++) {
+		struct deferred_lane *lane = &queue->lane[i];
+
+		if (!lane_is_open(lane))
+			continue;
+		atomic_set(&lane->guard, atomic_read(&lane->guard) | GUARD_CLOSING);
+		owned++;
+	}
+	if (owned)
+		port_fence_heavy(); /* see lane_seize() */
+	for (unsigned int i = 0; i < queue->lanes; i++) {
+		struct deferred_lane *lane = &queue->lane[i];
+
+		if (lane_is_shared(queue, lane) ? !lane_is_open(lane) :
+						  !(atomic_read(&lane->guard) & GUARD_CLOSING))
+			continue;
+		lane_seize(queue, lane);
+		if (lane->open)
+			lane_close(queue, lane);
+		lane_yield(queue, lane);
+	}
+}
+
+/* Whether there is a lane that is open. */
+static bool any_open(const struct deferred *queue)
+{
+	for (unsigned int i = 0; i < queue->lanes; i++)
+		if (lane_is_open(&queue->lane[i]))
+			return true;
+	return false;
 }
 
 /* Close the lane that the caller would use, waiting for nobody. The others need a drain. */
@@ -469,15 +527,12 @@ static struct deferred_chunk *collect(struct deferred *queue, bool may_sleep)
 	struct deferred_chunk *newest, *oldest = NULL;
 
 	atomic_xchg(&queue->alarm, ALARM_NONE); /* before the lanes: see the head of this file */
-	if (!may_sleep)
+	smp_mb(); /* pairs with lane_open() */
+	if (may_sleep) {
+		close_all(queue);
+	} else {
 		close_own(queue);
-	for (unsigned int i = 0; i < queue->lanes; i++) {
-		/* Pairs with the releases in lane_open() and lane_close(). */
-		if (!smp_load_acquire(&queue->lane[i].open))
-			continue;
-		if (may_sleep)
-			close_any(queue, &queue->lane[i]);
-		else
+		if (any_open(queue))
 			raise_alarm(queue, ALARM_SOON);
 	}
 	newest = xchg_acquire(&queue->full, NULL); /* pairs with chunk_push() */
@@ -553,7 +608,7 @@ static u64 chunk_drain(struct deferred *queue, struct deferred_chunk *chunk, boo
 }
 
 /*
- * Free all words that are queued now; who may not sleep, about a batch of them. Under the drain
+ * Free all words that are queued now; who may not sleep, some of them. Under the drain
  * mutex.
  */
 static u64 drain(struct deferred *queue, bool may_sleep)
@@ -564,7 +619,7 @@ static u64 drain(struct deferred *queue, bool may_sleep)
 
 	if (!chunk)
 		return 0;
-	while (chunk && (may_sleep || words < DEFERRED_BATCH)) {
+	while (chunk && (may_sleep || words < DEFERRED_ATOMIC)) {
 		struct deferred_chunk *next = chunk->next;
 
 		words += chunk_drain(queue, chunk, may_sleep);
@@ -623,17 +678,8 @@ static u64 queued(const struct deferred *queue)
 {
 	u64 sum = 0;
 
-	for (unsigned int i = 0; i < queue->lanes; i++) {
-		const struct deferred_lane *lane = &queue->lane[i];
-		unsigned long *next;
-		u64 base;
-
-		do { /* both of one chunk; pairs with lane_goto() */
-			base = smp_load_acquire(&lane->base);
-			next = smp_load_acquire(&lane->next);
-		} while (READ_ONCE(lane->base) != base);
-		sum += lane_queued(base, next);
-	}
+	for (unsigned int i = 0; i < queue->lanes; i++)
+		sum += lane_total(&queue->lane[i]);
 	return sum;
 }
 

@@ -13,6 +13,7 @@
 #include "port.h"
 
 #define DEFERRED_BATCH 4096 /* words that a drain hands out at once, at most */
+#define DEFERRED_ATOMIC 512 /* so many are enough for a drain that may not sleep */
 #define DEFERRED_SPARE 504 /* words in a lane's spare chunk */
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
@@ -70,7 +71,8 @@ struct deferred_lane {
 	unsigned long *stop; /* words before it are just written */
 	unsigned long *last; /* the word that fills the chunk */
 	struct deferred_chunk *open; /* written in the lane, read without */
-	u64 base; /* the words ever queued, less next as a number of words; as well */
+	u64 base; /* the words ever queued, less next as a number of words; or LANE_MOVING; as well */
+	u64 total; /* the words ever queued, while base is LANE_MOVING */
 	u32 fetches; /* steps that are left to fetch the next host */
 	atomic_t spare_used;
 } __attribute__((aligned(2 * PORT_CACHELINE))); /* processors fetch lines in pairs */
@@ -144,7 +146,7 @@ static inline bool deferred_enter(struct deferred_lane *lane)
 	if (unlikely(atomic_read(&lane->busy)))
 		return false;
 	atomic_set(&lane->busy, 1);
-	port_fence_light(); /* with the heavy one in lane_seize(): one of the two sees the other */
+	port_fence_light(); /* with the heavy one in close_all(): one of the two sees the other */
 	/* Pairs with the release in lane_yield(): the chunk is gone. */
 	if (likely(!atomic_read_acquire(&lane->guard)))
 		return true;

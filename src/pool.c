@@ -328,8 +328,11 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 	zspage = zspage_at(&pool->zspages, entry_zspage(word));
 	if (!zspage_pin(zspage))
 		return NULL;
-	/* Is it still there, now that it can't be moved? Pairs with object_move(). */
-	if ((u64)atomic64_read_acquire(entry) == word) {
+	/*
+	 * Is it still there, now that it can't be moved? Pairs with object_move(). Without a class, a
+	 * double free has won.
+	 */
+	if ((u64)atomic64_read_acquire(entry) == word && READ_ONCE(zspage->class)) {
 		*bytes = zspage_class(zspage, &pool->classes)->size;
 		offset = entry_slot(word) * *bytes;
 		port_chain_piece(&offset, bytes);

@@ -73,7 +73,7 @@ void port_mutex_destroy(struct port_mutex *mutex);
 
 /**
  * port_alloc() - zeroed memory for the core's own use.
- * @size: bytes; the result is aligned to a cache line, and memory that is never touched costs
+ * @size: bytes; the result is aligned to two cache lines, and memory that is never touched costs
  *	nothing if @size is large and the host can do that
  * @flags: GFP_NOWAIT must not sleep, and may fail for that alone
  *

@@ -142,6 +142,13 @@ static inline enum deferred_result queue_put(struct deferred *queue, unsigned lo
 	return deferred_put_fast(queue, word) ? DEFERRED_QUEUED : deferred_put(queue, word);
 }
 
+/* Be in all shared lanes, or no longer. */
+static inline void shared_lanes_hold(struct deferred *queue, bool hold)
+{
+	for (unsigned int i = 0; i < DEFERRED_SHARED; i++)
+		atomic_set(&queue->lane[i].busy, hold);
+}
+
 /* The lane of the calling thread, and the one where it goes when it can't use that. */
 static inline struct deferred_lane *lane_own(struct deferred *queue)
 {

@@ -5,7 +5,7 @@
  * (Reaches inside: src/pool.h. Wraps port_worker_kick(), which is called in the middle of queueing a
  * handle.)
  */
-#include "helpers.h"
+#include "fake_owner.h"
 
 #include <pthread.h>
 
@@ -90,9 +90,9 @@ static void test_contended(void **state)
 	late_handle = object_make(pool, 300, 2);
 	in_kick = free_in_kick;
 	objects_after = 1;
-	atomic_set(&pool->deferred.lane[port_lane_claim() % DEFERRED_SHARED].busy, 1);
+	shared_lanes_hold(&pool->deferred, true);
 	zs_free_deferred(pool, handle);
-	atomic_set(&pool->deferred.lane[port_lane_claim() % DEFERRED_SHARED].busy, 0);
+	shared_lanes_hold(&pool->deferred, false);
 	assert_int_equal(objects_after, 0);
 	assert_int_equal(deferred_stat(pool, "pending"), 1);
 	assert_int_equal(deferred_stat(pool, "fallbacks_contended"), 1);

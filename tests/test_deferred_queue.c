@@ -166,10 +166,10 @@ static void test_contended(void **state)
 	/* And if somebody is in that too, none. */
 	owner = owner_make(32768, 600);
 	owner->in_wake = put_in_wake;
-	atomic_set(&lane_shared(&owner->queue)->busy, 1);
+	shared_lanes_hold(&owner->queue, true);
 	assert_int_equal(owner_put(owner), DEFERRED_QUEUED);
 	assert_int_equal(nested_result, DEFERRED_CONTENDED);
-	atomic_set(&lane_shared(&owner->queue)->busy, 0);
+	shared_lanes_hold(&owner->queue, false);
 	assert_balance(owner, 1);
 	owner_destroy(owner);
 }
@@ -375,6 +375,30 @@ static void test_threads(void **state)
 	check_threads(1, 600);
 }
 
+/* Whoever reads the counts while a lane goes from chunk to chunk sees no nonsense. */
+static void test_counts_while_moving(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 600);
+	struct deferred_lane *own = lane_own(&owner->queue);
+	unsigned long *next;
+	u64 base;
+
+	(void)state;
+	put_many(owner, 10);
+	next = own->next;
+	base = own->base;
+	own->total = 10;
+	own->base = ~0ULL; /* it has begun, */
+	assert_int_equal(deferred_pending(&owner->queue), 10);
+	own->next = NULL; /* and is half done */
+	assert_int_equal(deferred_pending(&owner->queue), 10);
+	own->next = next;
+	own->base = base;
+	assert_int_equal(deferred_pending(&owner->queue), 10);
+	assert_balance(owner, 0);
+	owner_destroy(owner);
+}
+
 static void *claim_lane(void *arg)
 {
 	(void)arg;
@@ -423,13 +447,21 @@ static void test_many_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_threads),		 cmocka_unit_test(test_lanes_given_back),
-		cmocka_unit_test(test_many_threads),	 cmocka_unit_test(test_every_size_of_host),
-		cmocka_unit_test(test_random),		 cmocka_unit_test(test_spare),
-		cmocka_unit_test(test_spare_first),	 cmocka_unit_test(test_full),
-		cmocka_unit_test(test_contended),	 cmocka_unit_test(test_closing),
-		cmocka_unit_test(test_guarded),		 cmocka_unit_test(test_fetched),
-		cmocka_unit_test(test_lane_handed_over), cmocka_unit_test(test_steps_back),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_counts_while_moving),
+		cmocka_unit_test(test_lanes_given_back),
+		cmocka_unit_test(test_many_threads),
+		cmocka_unit_test(test_every_size_of_host),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_spare),
+		cmocka_unit_test(test_spare_first),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_contended),
+		cmocka_unit_test(test_closing),
+		cmocka_unit_test(test_guarded),
+		cmocka_unit_test(test_fetched),
+		cmocka_unit_test(test_lane_handed_over),
+		cmocka_unit_test(test_steps_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

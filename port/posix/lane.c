@@ -45,6 +45,7 @@ __attribute__((destructor)) static void lane_exit(void)
 {
 	if (key_made)
 		pthread_key_delete(key);
+	key_made = false;
 }
 
 static unsigned int lane_take(void)

@@ -34,7 +34,7 @@ void *port_alloc(size_t size, gfp_t flags)
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		return memory == MAP_FAILED ? NULL : memory;
 	}
-	memory = aligned_alloc(PORT_CACHELINE, ALIGN(size, PORT_CACHELINE));
+	memory = aligned_alloc(2 * PORT_CACHELINE, ALIGN(size, 2 * PORT_CACHELINE));
 	if (memory)
 		memset(memory, 0, size);
 	return memory;

@@ -81,7 +81,10 @@ int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *a
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 {
 	u64 due = port_now() + delay_ms * 1000000ULL;
-	u64 old = atomic64_read(&worker->due);
+	u64 old;
+
+	smp_mb(); /* what the kick is for is there before the worker, found due, begins */
+	old = atomic64_read(&worker->due);
 
 	while (due < old) {
 		u64 seen = atomic64_cmpxchg(&worker->due, old, due);
