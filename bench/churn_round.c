@@ -37,8 +37,14 @@ static void store(struct churn *churn, size_t i, uint32_t size)
 
 static void replace(struct churn *churn)
 {
-	size_t i = random_below(&churn->random, churn->corpus->objects);
-	uint32_t size = churn->corpus->size[random_below(&churn->random, churn->corpus->objects)];
+	size_t objects = churn->corpus->objects;
+	size_t i;
+	uint32_t size;
+
+	if (objects == 0)
+		errx(2, "the corpus is empty");
+	i = random_below(&churn->random, objects);
+	size = churn->corpus->size[random_below(&churn->random, objects)];
 
 	churn->subject->free_all(&churn->objects[i], 1);
 	churn->bytes -= churn->size[i];

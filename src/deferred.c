@@ -323,31 +323,30 @@ static u32 credit_trim(struct deferred *queue, u32 credit, u32 used)
 }
 
 /*
- * A chunk in what @word stands for, its credit what it has room for, at most @credit; the rest is
- * given back. NULL if @word can't host.
+ * Make *@chunk in what @word stands for, its credit what it has room for, at most @credit; the rest is
+ * given back. False if @word can't host.
  */
-static struct deferred_chunk *chunk_host(struct deferred *queue, unsigned long word, size_t least,
-					 u32 credit)
+static bool chunk_host(struct deferred *queue, unsigned long word, size_t least, u32 credit,
+		       struct deferred_chunk **chunk)
 {
-	struct deferred_chunk *chunk;
 	size_t bytes;
 
-	chunk = queue->ops->host(queue->owner, word, least, &bytes);
-	if (!chunk)
-		return NULL;
-	chunk->host = word;
-	chunk->credit =
-		credit_trim(queue, credit, (u32)((bytes - sizeof(*chunk)) / sizeof(long)) + 1);
-	return chunk;
+	*chunk = queue->ops->host(queue->owner, word, least, &bytes);
+	if (!*chunk)
+		return false;
+	(*chunk)->host = word;
+	(*chunk)->credit =
+		credit_trim(queue, credit, (u32)((bytes - sizeof(**chunk)) / sizeof(long)) + 1);
+	return true;
 }
 
 /* Have @word host a chunk, and so be queued itself. In a lane that has none. */
 static bool open_hosted(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
 			size_t least, u32 credit)
 {
-	struct deferred_chunk *chunk = chunk_host(queue, word, least, credit);
+	struct deferred_chunk *chunk;
 
-	if (!chunk)
+	if (!chunk_host(queue, word, least, credit, &chunk))
 		return false;
 	lane_open(queue, lane, chunk, chunk->credit - 1, 1);
 	if (chunk->credit == 1) {
@@ -413,8 +412,7 @@ static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsign
 	if (!credit)
 		return false;
 	/* The word's own credit moves with it. */
-	next = chunk_host(queue, chunk->word[0], DEFERRED_HOST_BYTES, credit + 1);
-	if (!next) {
+	if (!chunk_host(queue, chunk->word[0], DEFERRED_HOST_BYTES, credit + 1, &next)) {
 		atomic64_sub(credit, &queue->taken);
 		return false;
 	}

@@ -21,8 +21,6 @@ static unsigned long objects_after;
 void __real_port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 void __wrap_port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 
-void __wrap_port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
-
 void __wrap_port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 {
 	void (*hook)(void) = in_kick;
