@@ -219,6 +219,12 @@ static void test_pending(void **state)
 	zs_destroy_pool(pool);
 }
 
+/* A thread that was joined may be seen a moment longer. */
+static bool threads_are_gone(void *most)
+{
+	return entries_of("/proc/self/task") <= *(const unsigned int *)most;
+}
+
 /* Every look sees what is there then, and no pool that is gone. */
 static void test_comes_and_goes(void **state)
 {
@@ -247,7 +253,7 @@ static void test_comes_and_goes(void **state)
 	assert_top_refuses(getpid(), "--json", 0, "publishes no pools");
 	zs_destroy_pool(hidden);
 	assert_int_equal(entries_of("/proc/self/fd"), files);
-	assert_int_equal(entries_of("/proc/self/task"), threads);
+	assert_true(wait_for(threads_are_gone, &threads));
 }
 
 /* A child that does @body, and then waits to be killed. */
@@ -370,6 +376,7 @@ static void test_killed_and_stopped(void **state)
 	json_decref(programs);
 
 	kill(pid, SIGSTOP);
+	assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid); /* now all its threads stand still */
 	programs = programs_shown(pid);
 	program = json_array_get(programs, 0);
 	assert_true(json_is_false(json_object_get(program, "answered")));
