@@ -57,8 +57,9 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 		goto no_batch;
 	if (port_mutex_init(&queue->drain, PORT_RANK_DRAIN))
 		goto no_mutex;
-	for (unsigned int i = 0; i < queue->lanes && !port_fence_works(); i++)
-		atomic_set(&queue->lane[i].guard, GUARD_FENCE);
+	if (!port_fence_works())
+		for (unsigned int i = 0; i < queue->lanes; i++)
+			atomic_set(&queue->lane[i].guard, GUARD_FENCE);
 	return 0;
 
 no_mutex:
@@ -79,20 +80,6 @@ void deferred_destroy(struct deferred *queue)
 	port_free(queue->lane, queue->lanes * sizeof(*queue->lane));
 }
 
-/* As deferred_enter(), with a full fence. */
-static bool lane_enter_own(struct deferred_lane *lane)
-{
-	if (atomic_read(&lane->busy))
-		return false;
-	atomic_set(&lane->busy, 1);
-	smp_mb(); /* with port_fence_heavy() in close_all(): one of the two sees the other */
-	/* Pairs with the release in lane_yield(). */
-	if (!(atomic_read_acquire(&lane->guard) & GUARD_CLOSING))
-		return true;
-	deferred_leave(lane);
-	return false;
-}
-
 static bool lane_is_shared(const struct deferred *queue, const struct deferred_lane *lane)
 {
 	return lane < queue->lane + DEFERRED_SHARED;
@@ -107,7 +94,7 @@ static bool lane_trylock(struct deferred_lane *lane)
 /* Enter the caller's own lane, or a shared one. NULL if none can be had at once. */
 static struct deferred_lane *lane_enter(struct deferred *queue, unsigned int number)
 {
-	if (number && lane_enter_own(deferred_own(queue, number)))
+	if (number && deferred_enter(deferred_own(queue, number), true))
 		return deferred_own(queue, number);
 	for (unsigned int i = 0; i < DEFERRED_SHARED; i++) {
 		struct deferred_lane *shared = &queue->lane[(number + i) % DEFERRED_SHARED];
@@ -120,8 +107,7 @@ static struct deferred_lane *lane_enter(struct deferred *queue, unsigned int num
 
 /*
  * For a drain, which may wait: have a lane to oneself. The owner of a lane was told, by its guard, and
- * the heavy fence that followed pairs with deferred_enter() and lane_enter_own(). No producer is held
- * up by that.
+ * the heavy fence that followed pairs with deferred_enter(). No producer is held up by that.
  */
 static void lane_seize(struct deferred *queue, struct deferred_lane *lane)
 {
@@ -135,11 +121,10 @@ static void lane_seize(struct deferred *queue, struct deferred_lane *lane)
 
 static void lane_yield(struct deferred *queue, struct deferred_lane *lane)
 {
+	/* Pairs with deferred_enter(). */
+	atomic_set_release(&lane->guard, atomic_read(&lane->guard) & ~GUARD_CLOSING);
 	if (lane_is_shared(queue, lane))
 		deferred_leave(lane);
-	else
-		/* Pairs with deferred_enter(). */
-		atomic_set_release(&lane->guard, atomic_read(&lane->guard) & ~GUARD_CLOSING);
 }
 
 static void raise_alarm(struct deferred *queue, enum deferred_alarm alarm)
@@ -274,8 +259,8 @@ static void lane_advance(struct deferred_lane *lane)
 }
 
 /*
- * Make @chunk, with room for @words, the lane's open one; its host counts as one of
- * @queued. In the lane.
+ * Make @chunk, with room for @words, the lane's open one; its host counts as one of @queued. In the
+ * lane.
  */
 static void lane_open(struct deferred *queue, struct deferred_lane *lane,
 		      struct deferred_chunk *chunk, u32 words, u32 queued)
@@ -340,61 +325,6 @@ static bool chunk_host(struct deferred *queue, unsigned long word, size_t least,
 	return true;
 }
 
-/* Have @word host a chunk, and so be queued itself. In a lane that has none. */
-static bool open_hosted(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
-			size_t least, u32 credit)
-{
-	struct deferred_chunk *chunk;
-
-	if (!chunk_host(queue, word, least, credit, &chunk))
-		return false;
-	lane_open(queue, lane, chunk, chunk->credit - 1, 1);
-	if (chunk->credit == 1) {
-		lane_close(queue, lane);
-		threshold_check(queue);
-	}
-	return true;
-}
-
-static enum deferred_result lane_put(struct deferred *queue, struct deferred_lane *lane,
-				     unsigned long word);
-
-/* Put @word in the lane's spare chunk, if that is free. In a lane that has none. */
-static bool open_spare(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
-		       u32 credit)
-{
-	struct deferred_chunk *chunk =
-		(struct deferred_chunk *)queue->spare[lane - queue->lane].memory;
-
-	/* Pairs with the release in chunk_done(). */
-	if (atomic_xchg_acquire(&lane->spare_used, 1))
-		return false;
-	chunk->host = 0;
-	chunk->credit = credit_trim(queue, credit, DEFERRED_SPARE);
-	lane_open(queue, lane, chunk, chunk->credit, 0);
-	lane_put(queue, lane, word);
-	return true;
-}
-
-/* There is no open chunk: open one. In the lane. */
-static enum deferred_result open_chunk(struct deferred *queue, struct deferred_lane *lane,
-				       unsigned long word)
-{
-	u32 credit = credit_take(queue, queue->share);
-
-	if (!credit) {
-		raise_alarm(queue, ALARM_NOW);
-		return DEFERRED_FULL;
-	}
-	if (open_hosted(queue, lane, word, DEFERRED_HOST_BYTES, credit) ||
-	    open_spare(queue, lane, word, credit) ||
-	    open_hosted(queue, lane, word, DEFERRED_HOST_LEAST, credit))
-		return DEFERRED_QUEUED;
-	atomic64_sub(credit, &queue->taken);
-	raise_alarm(queue, ALARM_NOW);
-	return DEFERRED_NO_MEMORY;
-}
-
 /*
  * @word is the last for the open chunk: have the first one, which has been fetched, host the next
  * chunk, and put @word in its place. False if that can't be. In the lane.
@@ -424,16 +354,74 @@ static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsign
 	return true;
 }
 
+/* Add a word to the open chunk. In the lane. */
+static void lane_add(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
+{
+	if (lane->next < lane->last)
+		lane_append(queue, lane, word);
+	else if (!turn_over(queue, lane, word))
+		lane_fill(queue, lane, word);
+}
+
+/* Have @word host a chunk, and so be queued itself. In a lane that has none. */
+static bool open_hosted(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
+			size_t least, u32 credit)
+{
+	struct deferred_chunk *chunk;
+
+	if (!chunk_host(queue, word, least, credit, &chunk))
+		return false;
+	lane_open(queue, lane, chunk, chunk->credit - 1, 1);
+	if (chunk->credit == 1) {
+		lane_close(queue, lane);
+		threshold_check(queue);
+	}
+	return true;
+}
+
+/* Put @word in the lane's spare chunk, if that is free. In a lane that has none. */
+static bool open_spare(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
+		       u32 credit)
+{
+	struct deferred_chunk *chunk =
+		(struct deferred_chunk *)queue->spare[lane - queue->lane].memory;
+
+	/* Pairs with the release in chunk_done(). */
+	if (atomic_xchg_acquire(&lane->spare_used, 1))
+		return false;
+	chunk->host = 0;
+	chunk->credit = credit_trim(queue, credit, DEFERRED_SPARE);
+	lane_open(queue, lane, chunk, chunk->credit, 0);
+	lane_add(queue, lane, word);
+	return true;
+}
+
+/* There is no open chunk: open one. In the lane. */
+static enum deferred_result open_chunk(struct deferred *queue, struct deferred_lane *lane,
+				       unsigned long word)
+{
+	u32 credit = credit_take(queue, queue->share);
+
+	if (!credit) {
+		raise_alarm(queue, ALARM_NOW);
+		return DEFERRED_FULL;
+	}
+	if (open_hosted(queue, lane, word, DEFERRED_HOST_BYTES, credit) ||
+	    open_spare(queue, lane, word, credit) ||
+	    open_hosted(queue, lane, word, DEFERRED_HOST_LEAST, credit))
+		return DEFERRED_QUEUED;
+	atomic64_sub(credit, &queue->taken);
+	raise_alarm(queue, ALARM_NOW);
+	return DEFERRED_NO_MEMORY;
+}
+
 /* Queue a word in a lane that the caller is in. */
 static enum deferred_result lane_put(struct deferred *queue, struct deferred_lane *lane,
 				     unsigned long word)
 {
 	if (!lane->open)
 		return open_chunk(queue, lane, word);
-	if (lane->next < lane->last)
-		lane_append(queue, lane, word);
-	else if (!turn_over(queue, lane, word))
-		lane_fill(queue, lane, word);
+	lane_add(queue, lane, word);
 	return DEFERRED_QUEUED;
 }
 
@@ -469,23 +457,23 @@ static bool lane_is_open(const struct deferred_lane *lane)
 /* Close all lanes that are open, whoever's they are. Waits for the producers that are in them. */
 static void close_all(struct deferred *queue)
 {
-	u32 owned = 0;
+	bool any = false;
 
-	for (unsigned int i = DEFERRED_SHARED; i < queue->lanes; i++) {
+	for (unsigned int i = 0; i < queue->lanes; i++) {
 		struct deferred_lane *lane = &queue->lane[i];
 
 		if (!lane_is_open(lane))
 			continue;
 		atomic_set(&lane->guard, atomic_read(&lane->guard) | GUARD_CLOSING);
-		owned++;
+		any = true;
 	}
-	if (owned)
-		port_fence_heavy(); /* see lane_seize() */
+	if (!any)
+		return;
+	port_fence_heavy(); /* see lane_seize() */
 	for (unsigned int i = 0; i < queue->lanes; i++) {
 		struct deferred_lane *lane = &queue->lane[i];
 
-		if (lane_is_shared(queue, lane) ? !lane_is_open(lane) :
-						  !(atomic_read(&lane->guard) & GUARD_CLOSING))
+		if (!(atomic_read(&lane->guard) & GUARD_CLOSING))
 			continue;
 		lane_seize(queue, lane);
 		if (lane->open)
@@ -605,10 +593,7 @@ static u64 chunk_drain(struct deferred *queue, struct deferred_chunk *chunk, boo
 	return words;
 }
 
-/*
- * Free all words that are queued now; who may not sleep, some of them. Under the drain
- * mutex.
- */
+/* Free all words that are queued now; who may not sleep, some of them. Under the drain mutex. */
 static u64 drain(struct deferred *queue, bool may_sleep)
 {
 	struct deferred_chunk *chunk = collect(queue, may_sleep);

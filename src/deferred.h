@@ -137,27 +137,34 @@ static inline struct deferred_lane *deferred_own(struct deferred *queue, unsigne
 	return &queue->lane[DEFERRED_SHARED - 1 + number];
 }
 
-/*
- * Enter one's own lane, without an atomic operation. False if a drain is closing it, or if its owner
- * is in it already, and was interrupted there.
- */
-static inline bool deferred_enter(struct deferred_lane *lane)
-{
-	if (unlikely(atomic_read(&lane->busy)))
-		return false;
-	atomic_set(&lane->busy, 1);
-	port_fence_light(); /* with the heavy one in close_all(): one of the two sees the other */
-	/* Pairs with the release in lane_yield(): the chunk is gone. */
-	if (likely(!atomic_read_acquire(&lane->guard)))
-		return true;
-	atomic_set_release(&lane->busy, 0);
-	return false;
-}
-
 /* Pairs with the acquire in lane_seize() and, in a shared lane, in lane_trylock(). */
 static inline void deferred_leave(struct deferred_lane *lane)
 {
 	atomic_set_release(&lane->busy, 0);
+}
+
+/*
+ * Enter one's own lane, without an atomic operation. False if a drain is closing it, or if its owner
+ * is in it already, and was interrupted there; and unless @fence, which makes a full one, if the lane
+ * is guarded at all.
+ */
+static inline bool deferred_enter(struct deferred_lane *lane, bool fence)
+{
+	int refuses = fence ? GUARD_CLOSING : GUARD_CLOSING | GUARD_FENCE;
+
+	if (unlikely(atomic_read(&lane->busy)))
+		return false;
+	atomic_set(&lane->busy, 1);
+	/* With the heavy one in close_all(): one of the two sees the other. */
+	if (fence)
+		smp_mb();
+	else
+		port_fence_light();
+	/* Pairs with the release in lane_yield(): the chunk is gone. */
+	if (likely(!(atomic_read_acquire(&lane->guard) & refuses)))
+		return true;
+	deferred_leave(lane);
+	return false;
 }
 
 /* Add a word to the open chunk, if that is all there is to do. In the lane. */
@@ -186,7 +193,7 @@ static inline bool deferred_put_fast(struct deferred *queue, unsigned long word)
 	struct deferred_lane *lane = deferred_own(queue, number);
 	bool done = false;
 
-	if (likely(number && deferred_enter(lane))) {
+	if (likely(number && deferred_enter(lane, false))) {
 		done = deferred_append(lane, word);
 		deferred_leave(lane);
 	}

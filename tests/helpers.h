@@ -157,16 +157,6 @@ static inline bool wait_for(bool (*happened)(void *arg), void *arg)
 	return happened(arg);
 }
 
-/* Stay on one CPU, and so in one lane of a deferred queue. */
-static inline void stay_on_cpu(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET((size_t)sched_getcpu(), &set);
-	assert_int_equal(sched_setaffinity(0, sizeof(set), &set), 0);
-}
-
 /* How a child ended, and what it said on stderr. */
 struct child {
 	int status; /* as wait() has it */

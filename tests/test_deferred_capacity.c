@@ -74,7 +74,6 @@ static void test_exact(void **state)
 	const size_t capacities[] = { 1, 2, 3, 15, 16, 17, 100, 1000, 5001, 32768 };
 
 	(void)state;
-	stay_on_cpu(); /* open chunks in several lanes would keep some of it */
 	for (unsigned int i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++) {
 		check_exact(100, capacities[i]);
 		check_exact(700, capacities[i]);

@@ -25,7 +25,6 @@ static void queue_filtered(const void *arg)
 	static unsigned long handles[OBJECTS];
 
 	(void)arg;
-	stay_on_cpu(); /* open chunks in other lanes would bring the threshold nearer */
 	for (size_t i = 0; i < OBJECTS; i++)
 		handles[i] = object_alloc(pool, size_of(i));
 	zs_free_deferred(pool, handles[0]);
