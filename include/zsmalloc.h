@@ -76,7 +76,7 @@ enum zs_misuse {
  *	is this divided by the page size. Default 16 GiB; SIZE_MAX lifts the budget
  * @deferred_delay_ms: a drain begins at most so many milliseconds after the first handle was
  *	queued. Default 10
- * @max_chain: pages in the longest zspage, 1 to 16. Default 16
+ * @max_chain: pages in the longest zspage, 1 to 32. Default 32
  * @misuse: one of enum zs_misuse
  * @compact_share: per cent of a CPU that a pool takes at most, by its own worker, to compact when it
  *	has become sparse. Default 10; %ZS_COMPACT_NEVER leaves that to zs_compact()

@@ -27,12 +27,11 @@ static size_t geometry_bytes(struct geometry geometry)
 	return geometry.pages * PORT_PAGE_SIZE + zspage_lines(geometry) * (size_t)ZSPAGE_LINE;
 }
 
-/* What a class costs: its objects' shares of zspages, and half of one. */
+/* What a class costs: its objects' shares of zspages, and what one in use in part keeps idle. */
 static u64 geometry_cost(struct geometry geometry, u64 objects)
 {
-	u64 bytes = geometry_bytes(geometry);
-
-	return objects * bytes / geometry.slots + bytes / 2;
+	return objects * geometry_bytes(geometry) / geometry.slots +
+	       port_chain_idle(geometry.pages);
 }
 
 /**

@@ -7,7 +7,7 @@
 
 #include "handle.h"
 
-#define ZS_MAX_CHAIN 16 /* pages in a zspage */
+#define ZS_MAX_CHAIN PORT_MAX_CHAIN /* pages in a zspage */
 #define ZS_MAX_SLOTS 256 /* slots in a zspage: a slot's number is a byte */
 #define ZS_STEPS_SHIFT 9
 #define ZS_SIZE_STEPS                                                                              \

@@ -3,7 +3,8 @@
  * Compaction: moving objects together, giving pages back.
  *
  * Class by class, the objects of the sparsest zspage move into the densest ones that have room, as
- * long as the class has more free slots than a zspage holds, until nothing can be gained. One zspage
+ * long as the class has more free slots than a zspage holds, until nothing can be gained. What room is
+ * left then is moved to the end of one zspage, whose last pages a host may give back. One zspage
  * is emptied under one hold of the class lock, frozen: readers that come meanwhile wait for that
  * lock once. A zspage that somebody has pinned is passed over; nothing waits for a reader. An object
  * that is just being freed stays where it is: its entry is dead, so it can't be moved.
@@ -82,6 +83,12 @@ static bool object_move(struct zs_pool *pool, struct size_class *class, u32 sour
 	return true;
 }
 
+/* Under the class lock. */
+static bool slot_is_used(const struct zspage *zspage, u32 slot)
+{
+	return zspage->used[slot / 64] >> slot % 64 & 1;
+}
+
 /* Under the class lock, the source frozen: true if it is empty now, and in no list. */
 static bool source_empty(struct zs_pool *pool, struct size_class *class, u32 number)
 {
@@ -94,7 +101,7 @@ static bool source_empty(struct zs_pool *pool, struct size_class *class, u32 num
 	for (u32 slot = 0; slot < class->geometry.slots; slot++) {
 		u32 target;
 
-		if (!(source->used[slot / 64] & 1ULL << slot % 64))
+		if (!slot_is_used(source, slot))
 			continue;
 		target = target_find(&pool->zspages, class, number);
 		if (!target)
@@ -160,6 +167,51 @@ static bool class_compact_one(struct zs_pool *pool, struct size_class *class, u3
 		pool_release(pool, class, source);
 	}
 	return source != 0;
+}
+
+/*
+ * Move the objects of a zspage to where others have room, and else to its own front. Under the class
+ * lock, the zspage frozen. Returns how many of its slots are in use, or lie before one that is.
+ */
+static u32 source_settle(struct zs_pool *pool, struct size_class *class, u32 number)
+{
+	const struct zspage *source = zspage_at(&pool->zspages, number);
+	u32 end = 0;
+
+	for (u32 slot = class->geometry.slots; slot-- > 0;) {
+		u32 target;
+		bool moved = false;
+
+		if (!slot_is_used(source, slot))
+			continue;
+		target = target_find(&pool->zspages, class, number);
+		if (target)
+			moved = object_move(pool, class, number, (u8)slot, target);
+		else if (slot >= source->inuse) /* one of so many before it is free */
+			moved = object_move(pool, class, number, (u8)slot, number);
+		if (!moved && end <= slot)
+			end = slot + 1;
+	}
+	return end;
+}
+
+/*
+ * Of what compaction leaves in use in part, in all less than a zspage is empty: let that be at the end
+ * of one, whose last pages the host may give back.
+ */
+static void class_settle(struct zs_pool *pool, struct size_class *class)
+{
+	u32 number, end;
+
+	port_lock(&class->lock);
+	number = class_is_sparse(class) ? 0 : source_freeze(&pool->zspages, class, 0);
+	if (number) {
+		end = source_settle(pool, class, number);
+		port_chain_discard(&zspage_at(&pool->zspages, number)->chain,
+				   (size_t)end * class->size, class->geometry.pages);
+		zspage_thaw(zspage_at(&pool->zspages, number));
+	}
+	port_unlock(&class->lock);
 }
 
 static unsigned long class_compact(struct zs_pool *pool, struct size_class *class)
@@ -239,8 +291,10 @@ unsigned long zs_compact(struct zs_pool *pool)
 	if (!pool_check(pool, "zs_compact() of no pool"))
 		return 0;
 	deferred_flush(&pool->deferred);
-	for (u32 i = 0; i < pool->classes.count; i++)
+	for (u32 i = 0; i < pool->classes.count; i++) {
 		pages += class_compact(pool, &pool->classes.class[i]);
+		class_settle(pool, &pool->classes.class[i]);
+	}
 	atomic64_add(pages, &pool->pages_compacted);
 	pool_trim(pool, true);
 	return pages;

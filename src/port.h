@@ -23,6 +23,7 @@
  *		likely unlikely, ALIGN DIV_ROUND_UP, offsetof.
  *
  * Pages	PORT_PAGE_SHIFT, PORT_PAGE_SIZE: those of the memory that objects live in.
+ *		PORT_MAX_CHAIN: how many a zspage may have.
  *		PORT_CHUNK_SIZE: the size, a power of two, in which tables grow; at least 4096.
  *
  * Atomics	READ_ONCE WRITE_ONCE smp_load_acquire smp_store_release, and on atomic_t (32 bits)
@@ -55,6 +56,8 @@
  *		NULL if it is not contiguous there. port_chain_piece(&offset, &len): narrows the
  *		range to the longer of its contiguous pieces. port_chain_read(), port_chain_write() and
  *		port_chain_copy() copy bytes out of, into and between chains.
+ *		port_chain_idle(pages): the bytes that a chain which is in use in part keeps from the
+ *		system, on average, and no object uses.
  *		struct port_store: the page store of one pool, where chains come from.
  */
 
@@ -120,6 +123,19 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
  * Return: the milliseconds within which the store wants to be trimmed, or -1 if it does not.
  */
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages);
+
+/**
+ * port_chain_discard() - give back the pages at a chain's end that nothing is stored in.
+ * @chain: the chain
+ * @offset: nothing is stored from here on; bytes
+ * @pages: in the chain
+ *
+ * They come back, with undefined contents, when they are written. A host whose pages do not do that
+ * keeps them.
+ *
+ * Context: A class lock may be held; in a process, makes a system call.
+ */
+void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages);
 
 /**
  * port_store_trim() - give free memory back to the system, in runs as large as can be.

@@ -23,12 +23,10 @@ static u64 slots_of(u64 pages, u64 size)
 	return slots > 256 ? 256 : slots;
 }
 
-/* What a class costs: its objects' shares of zspages, and half of one. */
+/* What a class costs: its objects' shares of zspages, and half a page that is written in part. */
 static u64 class_cost(u64 pages, u64 slots, u64 objects)
 {
-	u64 bytes = zspage_cost(pages, slots);
-
-	return objects * bytes / slots + bytes / 2;
+	return objects * zspage_cost(pages, slots) / slots + PORT_PAGE_SIZE / 2;
 }
 
 static void check_geometry(size_t size, u64 objects, unsigned int max_chain)

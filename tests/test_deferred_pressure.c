@@ -139,7 +139,7 @@ static void test_compact(void **state)
 	assert_int_equal(deferred_stat(pool, "pending"), 999);
 	zs_compact(pool);
 	assert_int_equal(deferred_stat(pool, "pending"), 0);
-	assert_true(zs_get_total_pages(pool) <= 16);
+	assert_true(zs_get_total_pages(pool) <= 32);
 	assert_true(object_holds(pool, handles[999], 1000, 999));
 	free(handles);
 	zs_destroy_pool(pool);

@@ -79,7 +79,7 @@ static size_t resident(const char *base, size_t pages)
 static void test_no_overlap(void **state)
 {
 	struct port_store *store = store_make();
-	struct port_chain chains[17][20];
+	struct port_chain chains[STORE_MAX_CHAIN + 1][20];
 
 	(void)state;
 	for (unsigned int i = 0; i < 20; i++)

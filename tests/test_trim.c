@@ -91,6 +91,19 @@ int __wrap_madvise(void *memory, size_t bytes, int advice)
 	return __real_madvise(memory, bytes, advice);
 }
 
+void __real_port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages);
+void __wrap_port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages);
+
+/* This is done under the class lock: nobody can store in that class meanwhile. */
+void __wrap_port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages)
+{
+	void (*later)(void) = meanwhile;
+
+	meanwhile = NULL;
+	__real_port_chain_discard(chain, offset, pages);
+	meanwhile = later;
+}
+
 static void store_some_objects(void)
 {
 	store_objects(MEANWHILE);

@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <pthread.h>
 
-#define LIMIT_PAGES 64
+#define LIMIT_PAGES 256
 #define NR_PAGES 2048
 /* The longest zspage: what a pool may lack to come up to its limit. */
-#define SLACK_PAGES 16
+#define SLACK_PAGES 32
 
 static struct zram *create_limited(uint64_t pages)
 {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum {
-	CHAIN_MAX = 16, /* pages in the longest zspage that a pool can have */
+	CHAIN_MAX = 32, /* pages in the longest zspage that a pool can have */
 };
 
 struct class

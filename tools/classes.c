@@ -16,7 +16,7 @@ struct arguments {
 };
 
 static const struct argp_option classes_options[] = {
-	{ "chain", 'c', "PAGES", 0, "The longest that a zspage may be, 1 to 16 (default)", 0 },
+	{ "chain", 'c', "PAGES", 0, "The longest that a zspage may be, 1 to 32 (default)", 0 },
 	{ "json", 'j', NULL, 0, "Report in JSON", 0 },
 	{ 0 },
 };

@@ -48,6 +48,7 @@ static inline bool zs_is_err(unsigned long handle)
 #define PORT_PAGE_SIZE PAGE_SIZE
 #define PORT_CHUNK_SIZE PAGE_SIZE
 #define PORT_CACHELINE 64
+#define PORT_MAX_CHAIN 16 /* a zspage in use in part has all of its pages */
 
 /* Locks. */
 struct port_lock {
@@ -150,6 +151,11 @@ struct port_chain {
 static inline size_t port_chain_bytes(unsigned int pages)
 {
 	return pages * sizeof(struct page *);
+}
+
+static inline size_t port_chain_idle(unsigned int pages)
+{
+	return pages * PAGE_SIZE / 2;
 }
 
 /* A slot that begins on one page may end on the next. */

@@ -37,6 +37,7 @@ extern unsigned int port_page_shift;
 #define PORT_PAGE_SIZE (1UL << PORT_PAGE_SHIFT)
 #define PORT_CHUNK_SIZE 65536UL
 #define PORT_CACHELINE 64
+#define PORT_MAX_CHAIN 32 /* a zspage is contiguous: a longer one costs no more to use */
 
 /* Atomics. */
 typedef struct {
@@ -381,6 +382,13 @@ static inline size_t port_chain_bytes(unsigned int pages)
 {
 	(void)pages;
 	return sizeof(struct port_chain);
+}
+
+/* What was never written, or discarded, is not resident. */
+static inline size_t port_chain_idle(unsigned int pages)
+{
+	(void)pages;
+	return PORT_PAGE_SIZE / 2;
 }
 
 /* A slot is in one piece. */

@@ -293,6 +293,15 @@ static void give_back(char *memory, size_t bytes)
 	madvise(memory, bytes, MADV_DONTNEED);
 }
 
+void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages)
+{
+	size_t start = ALIGN(offset, PORT_PAGE_SIZE);
+	size_t end = pages * PORT_PAGE_SIZE;
+
+	if (start < end)
+		give_back(chain->base + start, end - start);
+}
+
 /* Give empty regions back until no more than so many dirty pages are left. */
 static void trim_empty(struct port_store *store, size_t keep)
 {

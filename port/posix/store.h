@@ -11,7 +11,7 @@
 #ifndef ZS_PORT_STORE_H
 #define ZS_PORT_STORE_H
 
-#define STORE_MAX_CHAIN 16
+#define STORE_MAX_CHAIN PORT_MAX_CHAIN
 
 struct span;
 
