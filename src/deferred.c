@@ -30,6 +30,11 @@ enum deferred_alarm {
 	ALARM_NOW,
 };
 
+static size_t drainer_bytes(const struct deferred *queue)
+{
+	return sizeof(struct deferred_drainer) + queue->ops->work_bytes;
+}
+
 int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 capacity,
 		  unsigned int delay_ms)
 {
@@ -52,9 +57,10 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	queue->spare = port_alloc(queue->lanes * sizeof(*queue->spare), GFP_KERNEL);
 	if (!queue->spare)
 		goto no_spare;
-	queue->batch = port_alloc(DEFERRED_BATCH * sizeof(*queue->batch), GFP_KERNEL);
-	if (!queue->batch)
-		goto no_batch;
+	queue->drainer = port_alloc(drainer_bytes(queue), GFP_KERNEL);
+	if (!queue->drainer)
+		goto no_drainer;
+	queue->drainer->queue = queue;
 	if (port_mutex_init(&queue->drain, PORT_RANK_DRAIN))
 		goto no_mutex;
 	if (!port_fence_works())
@@ -63,8 +69,8 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	return 0;
 
 no_mutex:
-	port_free(queue->batch, DEFERRED_BATCH * sizeof(*queue->batch));
-no_batch:
+	port_free(queue->drainer, drainer_bytes(queue));
+no_drainer:
 	port_free(queue->spare, queue->lanes * sizeof(*queue->spare));
 no_spare:
 	port_free(queue->lane, queue->lanes * sizeof(*queue->lane));
@@ -75,7 +81,7 @@ no_spare:
 void deferred_destroy(struct deferred *queue)
 {
 	port_mutex_destroy(&queue->drain);
-	port_free(queue->batch, DEFERRED_BATCH * sizeof(*queue->batch));
+	port_free(queue->drainer, drainer_bytes(queue));
 	port_free(queue->spare, queue->lanes * sizeof(*queue->spare));
 	port_free(queue->lane, queue->lanes * sizeof(*queue->lane));
 }
@@ -504,13 +510,21 @@ static void close_own(struct deferred *queue)
 	port_lane_put();
 }
 
+/* How many words a chunk stands for: its host is one. */
+static u32 chunk_words(const struct deferred_chunk *chunk)
+{
+	return chunk->count + (chunk->host ? 1 : 0);
+}
+
 /*
- * All chunks that there are, oldest first. Who may not wait leaves the lanes of others to the next
- * drain. Under the drain mutex.
+ * Collect all chunks that there are. Who may not wait leaves the lanes of others to the next drain.
+ * Returns how many words that is: 0 if there is no chunk, for each has one or a host. Under the
+ * drain mutex.
  */
-static struct deferred_chunk *collect(struct deferred *queue, bool may_sleep)
+static u64 collect(struct deferred *queue, bool may_sleep)
 {
 	struct deferred_chunk *newest, *oldest = NULL;
+	u64 words = 0;
 
 	atomic_xchg(&queue->alarm, ALARM_NONE); /* before the lanes: see the head of this file */
 	smp_mb(); /* pairs with lane_open() */
@@ -525,22 +539,34 @@ static struct deferred_chunk *collect(struct deferred *queue, bool may_sleep)
 	while (newest) {
 		struct deferred_chunk *next = newest->next;
 
+		words += chunk_words(newest);
 		newest->next = oldest;
 		oldest = newest;
 		newest = next;
 	}
-	return oldest;
+	queue->collected = oldest;
+	return words;
 }
 
-/* Leave chunks, oldest first, to a drain that is to come at once. */
-static void uncollect(struct deferred *queue, struct deferred_chunk *chunk)
+/* The oldest of the chunks that were collected and that nobody has taken yet, or NULL. */
+static struct deferred_chunk *chunk_take(struct deferred *queue)
 {
-	while (chunk) {
-		struct deferred_chunk *next = chunk->next;
+	struct deferred_chunk *chunk = queue->collected;
 
+	if (chunk)
+		queue->collected = chunk->next;
+	return chunk;
+}
+
+/* Leave what is left to a drain that is to come at once. */
+static void uncollect(struct deferred *queue)
+{
+	struct deferred_chunk *chunk = chunk_take(queue);
+
+	if (!chunk)
+		return;
+	for (; chunk; chunk = chunk_take(queue))
 		chunk_push(queue, chunk);
-		chunk = next;
-	}
 	raise_alarm(queue, ALARM_NOW);
 }
 
@@ -557,65 +583,74 @@ static void chunk_done(struct deferred *queue, struct deferred_chunk *chunk)
 }
 
 /* Free what has been gathered and return its credit, then let others run. */
-static void batch_free(struct deferred *queue, bool may_sleep)
+static void batch_free(struct deferred_drainer *drainer, bool may_sleep)
 {
-	if (queue->batched)
-		queue->ops->free(queue->owner, queue->batch, queue->batched);
-	atomic64_fetch_add_release(queue->batched,
+	struct deferred *queue = drainer->queue;
+
+	if (drainer->batched)
+		queue->ops->free(queue->owner, drainer->work, drainer->batch, drainer->batched);
+	atomic64_fetch_add_release(drainer->batched,
 				   &queue->drained); /* pairs with deferred_pending() */
-	atomic64_sub(queue->batch_credit, &queue->taken);
-	queue->batched = 0;
-	queue->batch_credit = 0;
+	atomic64_sub(drainer->credit, &queue->taken);
+	drainer->batched = 0;
+	drainer->credit = 0;
 	if (may_sleep)
 		cond_resched();
 }
 
 /* Gather the words of a chunk, so that batches are as large as can be, and be done with it. */
-static u64 chunk_drain(struct deferred *queue, struct deferred_chunk *chunk, bool may_sleep)
+static void chunk_drain(struct deferred_drainer *drainer, struct deferred_chunk *chunk,
+			bool may_sleep)
 {
+	struct deferred *queue = drainer->queue;
 	u32 hosts = chunk->host ? 1 : 0;
-	u64 words = (u64)chunk->count + hosts;
 	u32 i = 0;
 
+	drainer->words += chunk_words(chunk);
 	while (i < chunk->count) {
-		u32 room = DEFERRED_BATCH - queue->batched;
+		u32 room = DEFERRED_BATCH - drainer->batched;
 		u32 part = chunk->count - i < room ? chunk->count - i : room;
 
-		memcpy(queue->batch + queue->batched, chunk->word + i, part * sizeof(long));
-		queue->batched += part;
+		memcpy(drainer->batch + drainer->batched, chunk->word + i, part * sizeof(long));
+		drainer->batched += part;
 		i += part;
-		if (queue->batched == DEFERRED_BATCH)
-			batch_free(queue, may_sleep);
+		if (drainer->batched == DEFERRED_BATCH)
+			batch_free(drainer, may_sleep);
 	}
-	queue->batch_credit += chunk->credit;
+	drainer->credit += chunk->credit;
 	chunk_done(queue, chunk);
 	atomic64_fetch_add_release(hosts, &queue->drained);
-	return words;
+}
+
+/* Free the words of collected chunks, as long as there are any; who may not sleep, some of them. */
+static void chunks_drain(struct deferred_drainer *drainer, bool may_sleep)
+{
+	drainer->words = 0;
+	while (may_sleep || drainer->words < DEFERRED_ATOMIC) {
+		struct deferred_chunk *chunk = chunk_take(drainer->queue);
+
+		if (!chunk)
+			break;
+		chunk_drain(drainer, chunk, may_sleep);
+	}
+	batch_free(drainer, may_sleep);
 }
 
 /* Free all words that are queued now; who may not sleep, some of them. Under the drain mutex. */
 static u64 drain(struct deferred *queue, bool may_sleep)
 {
-	struct deferred_chunk *chunk = collect(queue, may_sleep);
-	u64 start = port_now();
-	u64 words = 0, took;
+	u64 start, took;
 
-	if (!chunk)
+	if (!collect(queue, may_sleep))
 		return 0;
-	while (chunk && (may_sleep || words < DEFERRED_ATOMIC)) {
-		struct deferred_chunk *next = chunk->next;
-
-		words += chunk_drain(queue, chunk, may_sleep);
-		chunk = next;
-	}
-	batch_free(queue, may_sleep);
-	if (chunk)
-		uncollect(queue, chunk);
+	start = port_now();
+	chunks_drain(queue->drainer, may_sleep);
+	uncollect(queue);
 	took = port_now() - start;
 	if (took > (u64)atomic64_read(&queue->longest_ns))
 		atomic64_set(&queue->longest_ns, took);
 	atomic64_add(1, &queue->drains);
-	return words;
+	return queue->drainer->words;
 }
 
 /**

@@ -44,8 +44,9 @@ struct deferred_ops {
 	void (*fetch)(void *owner, unsigned long word, unsigned int step);
 	/* The chunk that @word hosted is done with: free @word. Called in no lane. */
 	void (*unhost)(void *owner, unsigned long word);
-	/* Free these, at most DEFERRED_BATCH. */
-	void (*free)(void *owner, const unsigned long *words, unsigned int count);
+	/* Free these, at most DEFERRED_BATCH. @work is the caller's own, zeroed when first used. */
+	void (*free)(void *owner, void *work, const unsigned long *words, unsigned int count);
+	size_t work_bytes;
 	/* Have deferred_try_drain() called within so many milliseconds; see port_worker_kick(). */
 	void (*wake)(void *owner, unsigned int delay_ms);
 };
@@ -82,6 +83,16 @@ struct deferred_spare {
 	unsigned long memory[sizeof(struct deferred_chunk) / sizeof(long) + DEFERRED_SPARE];
 };
 
+/* What one who drains has to work with. */
+struct deferred_drainer {
+	struct deferred *queue;
+	u64 words; /* taken in this drain, hosts included */
+	u64 credit; /* of the chunks whose last words are in the batch */
+	u32 batched;
+	unsigned long batch[DEFERRED_BATCH]; /* words that wait to be handed out */
+	unsigned long work[]; /* the owner's, in free() */
+};
+
 struct deferred_stats {
 	u64 pending;
 	u64 capacity;
@@ -111,9 +122,8 @@ struct deferred {
 	struct deferred_chunk *full; /* closed chunks, newest first */
 
 	struct port_mutex drain; /* one drain at a time; protects what follows */
-	unsigned long *batch; /* words that wait to be handed out */
-	u32 batched;
-	u64 batch_credit; /* of the chunks whose last words are among these */
+	struct deferred_chunk *collected; /* what is left for this drain, oldest first */
+	struct deferred_drainer *drainer;
 	atomic64_t drained;
 	atomic64_t drains;
 	atomic64_t longest_ns;

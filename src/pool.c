@@ -4,7 +4,7 @@
  *
  * What protects what, in the order in which it may be taken:
  *
- *   drain mutex	deferred.drain: one drain at a time; pool.batch
+ *   drain mutex	deferred.drain: one drain at a time
  *   pin		zspage.pins, an atomic count, no lock: its objects stay where they are.
  *			Nobody waits for a pin to go; who meets a frozen zspage waits for the class lock
  *   class lock		size_class.lock: the class's stock of handles, its lists and counts; of each of
@@ -402,11 +402,10 @@ static void pool_unhost(void *owner, unsigned long handle)
 	free_claimed(pool, &object);
 }
 
-static void pool_drain_batch(void *owner, const unsigned long *handles, unsigned int count)
+static void pool_drain_batch(void *owner, void *work, const unsigned long *handles,
+			     unsigned int count)
 {
-	struct zs_pool *pool = owner;
-
-	pool_free_batch(pool, pool->batch, handles, count);
+	pool_free_batch(owner, work, handles, count);
 }
 
 static void pool_wake(void *owner, unsigned int delay_ms)
@@ -421,6 +420,7 @@ static const struct deferred_ops pool_deferred_ops = {
 	.fetch = pool_fetch,
 	.unhost = pool_unhost,
 	.free = pool_drain_batch,
+	.work_bytes = sizeof(struct free_batch),
 	.wake = pool_wake,
 };
 
@@ -672,9 +672,6 @@ static int pool_init(struct zs_pool *pool, const struct pool_config *config)
 		goto no_handles;
 	if (zspages_init(&pool->zspages))
 		goto no_zspages;
-	pool->batch = port_alloc(sizeof(*pool->batch), GFP_KERNEL);
-	if (!pool->batch)
-		goto no_batch;
 	if (deferred_init(&pool->deferred, &pool_deferred_ops, pool, config->capacity,
 			  config->delay_ms))
 		goto no_deferred;
@@ -685,8 +682,6 @@ static int pool_init(struct zs_pool *pool, const struct pool_config *config)
 no_worker:
 	deferred_destroy(&pool->deferred);
 no_deferred:
-	port_free(pool->batch, sizeof(*pool->batch));
-no_batch:
 	zspages_destroy(&pool->zspages, &pool->classes);
 no_zspages:
 	handles_destroy(&pool->handles);
@@ -734,7 +729,6 @@ void pool_destroy(struct zs_pool *pool)
 	deferred_flush(&pool->deferred);
 	port_worker_stop(&pool->worker);
 	deferred_destroy(&pool->deferred);
-	port_free(pool->batch, sizeof(*pool->batch));
 	zspages_destroy(&pool->zspages, &pool->classes);
 	handles_destroy(&pool->handles);
 	classes_destroy(&pool->classes);

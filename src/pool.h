@@ -49,7 +49,6 @@ struct zs_pool {
 	struct handles handles;
 	struct zspages zspages;
 	struct deferred deferred;
-	struct free_batch *batch; /* the drain's; protected by its mutex */
 	struct port_worker worker;
 	unsigned int compact_share;
 	u32 compact_next; /* the class with which the worker goes on compacting */

@@ -91,10 +91,11 @@ static inline void owner_unhost(void *arg, unsigned long word)
 	free(chunk);
 }
 
-static inline void owner_free(void *arg, const unsigned long *words, unsigned int count)
+static inline void owner_free(void *arg, void *work, const unsigned long *words, unsigned int count)
 {
 	struct fake_owner *owner = arg;
 
+	(void)work;
 	OWNER_CHECK(count);
 	atomic_fetch_add(&owner->batches, 1);
 	if (count > atomic_load(&owner->largest))

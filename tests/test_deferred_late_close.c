@@ -40,9 +40,10 @@ static void *host_word(void *owner, unsigned long word, size_t least, size_t *by
 	return NULL;
 }
 
-static void free_words(void *owner, const unsigned long *words, unsigned int count)
+static void free_words(void *owner, void *work, const unsigned long *words, unsigned int count)
 {
 	(void)owner;
+	(void)work;
 	for (unsigned int i = 0; i < count; i++)
 		freed[words[i]]++;
 }
@@ -56,7 +57,7 @@ static void fetch_word(void *owner, unsigned long word, unsigned int step)
 
 static void unhost_word(void *owner, unsigned long word)
 {
-	free_words(owner, &word, 1);
+	free_words(owner, NULL, &word, 1);
 }
 
 static void wake(void *owner, unsigned int delay_ms)
