@@ -6,12 +6,11 @@
  * when the time has come; a kick that arrives while it runs sets the next time.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include "port.h"
+#include "thread.h"
 
-#define WORKER_STACK (256 << 10)
 #define WORKER_IDLE (~0ULL)
 #define WORKER_STOP 0ULL
 
@@ -46,35 +45,15 @@ static void *worker_thread(void *arg)
 
 int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *arg)
 {
-	sigset_t all, old;
-	pthread_attr_t attr;
-	int error;
-
 	worker->run = run;
 	worker->arg = arg;
 	atomic64_set(&worker->due, WORKER_IDLE);
 	if (sem_init(&worker->wake, 0, 0))
 		return -ENOMEM;
-	if (pthread_attr_init(&attr)) {
+	if (thread_create(&worker->thread, worker_thread, worker)) {
 		sem_destroy(&worker->wake);
 		return -ENOMEM;
 	}
-	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	/* Signals are for the program's own threads. */
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV); /* but a fault is whoever's it is */
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&worker->thread, &attr, worker_thread, worker);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	if (error) {
-		sem_destroy(&worker->wake);
-		return -ENOMEM;
-	}
-	pthread_setname_np(worker->thread, "zsmalloc");
 	return 0;
 }
 
