@@ -82,6 +82,8 @@ enum zs_misuse {
  *	has become sparse. Default 10; %ZS_COMPACT_NEVER leaves that to zs_compact()
  * @publish: 1 shows the pool to `zsmalloc top`; by default the environment variable ZSMALLOC_PUBLISH
  *	does, if it is "1"
+ * @drain_workers: threads that drain the deferred queue at a time, at most, 1 to 64; more than one
+ *	only when there is much to do. Default half the CPUs, at least 1
  */
 struct zs_pool_options {
 	size_t size;
@@ -91,6 +93,7 @@ struct zs_pool_options {
 	unsigned int misuse;
 	unsigned int publish;
 	unsigned int compact_share;
+	unsigned int drain_workers;
 };
 
 struct zs_pool *zs_create_pool(const char *name);

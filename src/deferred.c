@@ -10,6 +10,12 @@
  * held for a few instructions. The list of closed chunks is pushed to by one compare-and-exchange
  * and taken whole by one exchange. The drain mutex makes drains and flushes follow one another.
  *
+ * Helpers. A drain that finds much collects it under a lock of its own, from where chunks are taken
+ * one by one: by itself and by helpers, each of which frees through its own batch. (Taking one by a
+ * compare-and-exchange would read the next of a chunk that another has taken, and that is no longer
+ * memory of ours.) Helpers hold no mutex. The drain has it until they have ended, so that what holds
+ * for a drain holds for all of it; and as it works itself, none of them need ever begin.
+ *
  * Credit. A chunk takes its share of the capacity when it is opened and returns it when it has been
  * drained, so that the words of a full queue are counted without a counter that all producers write.
  *
@@ -36,7 +42,7 @@ static size_t drainer_bytes(const struct deferred *queue)
 }
 
 int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 capacity,
-		  unsigned int delay_ms)
+		  unsigned int delay_ms, unsigned int workers)
 {
 	u64 share;
 
@@ -44,6 +50,7 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	queue->owner = owner;
 	queue->capacity = capacity;
 	queue->delay_ms = delay_ms;
+	queue->workers = workers;
 	queue->lanes = DEFERRED_SHARED - 1 + port_lanes();
 	/*
 	 * Open chunks of all CPUs together keep an eighth of the capacity from the rest, or 16
@@ -63,6 +70,7 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	queue->drainer->queue = queue;
 	if (port_mutex_init(&queue->drain, PORT_RANK_DRAIN))
 		goto no_mutex;
+	port_lock_init(&queue->chunks, PORT_RANK_CHUNKS);
 	if (!port_fence_works())
 		for (unsigned int i = 0; i < queue->lanes; i++)
 			atomic_set(&queue->lane[i].guard, GUARD_FENCE);
@@ -80,6 +88,7 @@ no_spare:
 /* The queue is empty, and nobody uses it any more. */
 void deferred_destroy(struct deferred *queue)
 {
+	port_lock_destroy(&queue->chunks);
 	port_mutex_destroy(&queue->drain);
 	port_free(queue->drainer, drainer_bytes(queue));
 	port_free(queue->spare, queue->lanes * sizeof(*queue->spare));
@@ -544,17 +553,20 @@ static u64 collect(struct deferred *queue, bool may_sleep)
 		oldest = newest;
 		newest = next;
 	}
-	queue->collected = oldest;
+	queue->collected = oldest; /* nobody helps yet */
 	return words;
 }
 
 /* The oldest of the chunks that were collected and that nobody has taken yet, or NULL. */
 static struct deferred_chunk *chunk_take(struct deferred *queue)
 {
-	struct deferred_chunk *chunk = queue->collected;
+	struct deferred_chunk *chunk;
 
+	port_lock(&queue->chunks);
+	chunk = queue->collected;
 	if (chunk)
 		queue->collected = chunk->next;
+	port_unlock(&queue->chunks);
 	return chunk;
 }
 
@@ -636,21 +648,73 @@ static void chunks_drain(struct deferred_drainer *drainer, bool may_sleep)
 	batch_free(drainer, may_sleep);
 }
 
+static void help(void *arg)
+{
+	struct deferred_drainer *drainer = arg;
+
+	atomic64_add(1, &drainer->queue->helpers);
+	chunks_drain(drainer, true);
+}
+
+/*
+ * Have helpers begin: one for each amount of words that is worth one, as far as the host has them.
+ * Under the drain mutex.
+ */
+static struct deferred_drainer *helpers_start(struct deferred *queue, u64 words)
+{
+	struct deferred_drainer *helpers = NULL;
+
+	for (u64 i = 1; i < queue->workers && i * DEFERRED_HELP <= words; i++) {
+		struct deferred_drainer *drainer = port_alloc_extra(drainer_bytes(queue));
+
+		if (!drainer)
+			break;
+		drainer->queue = queue;
+		if (port_helper_start(&drainer->helper, help, drainer)) {
+			port_free(drainer, drainer_bytes(queue));
+			break;
+		}
+		drainer->next = helpers;
+		helpers = drainer;
+	}
+	return helpers;
+}
+
+/* Wait for helpers. Returns how many words they have freed. */
+static u64 helpers_end(struct deferred *queue, struct deferred_drainer *helpers)
+{
+	u64 words = 0;
+
+	while (helpers) {
+		struct deferred_drainer *drainer = helpers;
+
+		helpers = drainer->next;
+		port_helper_end(&drainer->helper);
+		words += drainer->words;
+		port_free(drainer, drainer_bytes(queue));
+	}
+	return words;
+}
+
 /* Free all words that are queued now; who may not sleep, some of them. Under the drain mutex. */
 static u64 drain(struct deferred *queue, bool may_sleep)
 {
+	u64 words = collect(queue, may_sleep);
+	struct deferred_drainer *helpers;
 	u64 start, took;
 
-	if (!collect(queue, may_sleep))
+	if (!words)
 		return 0;
 	start = port_now();
+	helpers = may_sleep ? helpers_start(queue, words) : NULL;
 	chunks_drain(queue->drainer, may_sleep);
+	words = queue->drainer->words + helpers_end(queue, helpers);
 	uncollect(queue);
 	took = port_now() - start;
 	if (took > (u64)atomic64_read(&queue->longest_ns))
 		atomic64_set(&queue->longest_ns, took);
 	atomic64_add(1, &queue->drains);
-	return queue->drainer->words;
+	return words;
 }
 
 /**
@@ -729,6 +793,7 @@ void deferred_stats(const struct deferred *queue, struct deferred_stats *stats)
 	stats->pending = stats->queued - stats->drained;
 	stats->capacity = queue->capacity;
 	stats->drains = (u64)atomic64_read(&queue->drains);
+	stats->helpers = (u64)atomic64_read(&queue->helpers);
 	stats->longest_ns = (u64)atomic64_read(&queue->longest_ns);
 	for (unsigned int i = 0; i < DEFERRED_RESULTS; i++)
 		stats->fallbacks[i] = (u64)atomic64_read(&queue->fallbacks[i]);

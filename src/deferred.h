@@ -18,6 +18,8 @@
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
+#define DEFERRED_HELP                                                                              \
+	(1U << 17) /* words for which another helper costs little beside what it does */
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
 #define DEFERRED_SHARED 4 /* lanes for those who have none of their own, or can't use that now */
 
@@ -86,6 +88,8 @@ struct deferred_spare {
 /* What one who drains has to work with. */
 struct deferred_drainer {
 	struct deferred *queue;
+	struct deferred_drainer *next; /* helper */
+	struct port_helper helper;
 	u64 words; /* taken in this drain, hosts included */
 	u64 credit; /* of the chunks whose last words are in the batch */
 	u32 batched;
@@ -99,6 +103,7 @@ struct deferred_stats {
 	u64 queued;
 	u64 drained;
 	u64 drains;
+	u64 helpers;
 	u64 longest_ns;
 	u64 fallbacks[DEFERRED_RESULTS];
 };
@@ -108,6 +113,7 @@ struct deferred {
 	void *owner;
 	u64 capacity;
 	unsigned int delay_ms;
+	unsigned int workers; /* drain at a time, at most */
 	unsigned int lanes;
 	u32 share; /* the most credit that one chunk takes */
 	struct deferred_lane *lane; /* the shared ones, then those that have owners */
@@ -122,10 +128,12 @@ struct deferred {
 	struct deferred_chunk *full; /* closed chunks, newest first */
 
 	struct port_mutex drain; /* one drain at a time; protects what follows */
+	struct deferred_drainer *drainer; /* of who has the mutex */
+	struct port_lock chunks; /* protects: */
 	struct deferred_chunk *collected; /* what is left for this drain, oldest first */
-	struct deferred_drainer *drainer;
 	atomic64_t drained;
 	atomic64_t drains;
+	atomic64_t helpers; /* that have helped, in all drains */
 	atomic64_t longest_ns;
 
 	atomic_t flushers; /* waiting for the mutex: the worker steps back */
@@ -133,7 +141,7 @@ struct deferred {
 };
 
 int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 capacity,
-		  unsigned int delay_ms);
+		  unsigned int delay_ms, unsigned int workers);
 void deferred_destroy(struct deferred *queue);
 enum deferred_result deferred_put(struct deferred *queue, unsigned long word);
 void deferred_flush(struct deferred *queue);

@@ -5,6 +5,8 @@
  * What protects what, in the order in which it may be taken:
  *
  *   drain mutex	deferred.drain: one drain at a time
+ *   chunks lock	deferred.chunks: what a drain has collected, from which its helpers take, too. A
+ *			leaf. Helpers hold nothing else of the queue's, and free as anybody does
  *   pin		zspage.pins, an atomic count, no lock: its objects stay where they are.
  *			Nobody waits for a pin to go; who meets a frozen zspage waits for the class lock
  *   class lock		size_class.lock: the class's stock of handles, its lists and counts; of each of
@@ -15,7 +17,8 @@
  *   page store		the host's; a leaf
  *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
  *
- * Only one lock of each line is held at a time. Memory is allocated with no lock held.
+ * Only one lock of each line is held at a time. Memory is allocated with no lock held, but for that
+ * of a drain's helpers: port_alloc_extra(), under the drain mutex.
  *
  * An entry dies by one compare-and-exchange, claim(), which takes no lock: that, not a lock, decides
  * which of two frees is the double one. From then on the object's slot belongs to the thread that
@@ -673,7 +676,7 @@ static int pool_init(struct zs_pool *pool, const struct pool_config *config)
 	if (zspages_init(&pool->zspages))
 		goto no_zspages;
 	if (deferred_init(&pool->deferred, &pool_deferred_ops, pool, config->capacity,
-			  config->delay_ms))
+			  config->delay_ms, config->drain_workers))
 		goto no_deferred;
 	if (port_worker_init(&pool->worker, pool_work, pool))
 		goto no_worker;

@@ -15,12 +15,14 @@
 #define POOL_DEFERRED_BUDGET (16UL << 30) /* no less than 128 MiB is promised */
 #define POOL_DEFERRED_DELAY_MS 10
 #define POOL_COMPACT_SHARE 10 /* per cent of a CPU */
+#define POOL_DRAIN_WORKERS 64 /* more is out of range */
 
 struct pool_config {
 	u64 capacity; /* handles that the deferred queue takes */
 	unsigned int delay_ms;
 	unsigned int max_chain;
 	unsigned int compact_share; /* per cent of a CPU; 0: never by itself */
+	unsigned int drain_workers; /* threads that drain at a time, at most; at least 1 */
 	bool misuse_is_fatal;
 };
 
@@ -86,6 +88,16 @@ void pool_show_deferred(const struct zs_pool *pool, struct port_out *out);
 static inline u64 pool_capacity(size_t budget)
 {
 	return (budget >> PORT_PAGE_SHIFT) ? budget >> PORT_PAGE_SHIFT : 1;
+}
+
+/* By default half the CPUs: those whose exit fills the queue need some as well. */
+static inline unsigned int pool_drain_workers(unsigned int wish)
+{
+	unsigned int workers = wish ? wish : port_cpus() / 2;
+
+	if (workers > POOL_DRAIN_WORKERS)
+		return POOL_DRAIN_WORKERS;
+	return workers ? workers : 1;
 }
 
 #endif /* ZS_POOL_H */

@@ -64,6 +64,7 @@
 /* Ranks of the locks, in the order in which they may be taken. See the head of pool.c. */
 enum port_rank {
 	PORT_RANK_DRAIN = 1,
+	PORT_RANK_CHUNKS,
 	PORT_RANK_CLASS,
 	PORT_RANK_TABLE,
 	PORT_RANK_STORE,
@@ -83,6 +84,19 @@ void port_mutex_destroy(struct port_mutex *mutex);
  * Return: the memory, or NULL.
  */
 void *port_alloc(size_t size, gfp_t flags);
+
+/**
+ * port_alloc_extra() - zeroed memory that the core can do without.
+ * @size: bytes; as for port_alloc()
+ *
+ * Waits for nobody to free any: a drain, for which others may be waiting that want memory, asks.
+ *
+ * Context: May sleep; no lock but one of PORT_RANK_DRAIN is held.
+ * Return: the memory, or NULL.
+ */
+void *port_alloc_extra(size_t size);
+
+/* What either of these gave, of that size. */
 void port_free(void *memory, size_t size);
 
 /**
@@ -171,6 +185,20 @@ void port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 
 /* Wait for the function to end if it runs, and never start it again. */
 void port_worker_stop(struct port_worker *worker);
+
+/**
+ * port_helper_start() - have a function run once, beside the caller.
+ * @helper: memory that stays until port_helper_end()
+ * @run: the function; it may sleep
+ * @arg: its argument
+ *
+ * Context: As for port_alloc_extra().
+ * Return: 0, or -ENOMEM: it will not run.
+ */
+int port_helper_start(struct port_helper *helper, void (*run)(void *arg), void *arg);
+
+/* Wait for the function to end; if it has not begun yet, the host may see to it that it never does. */
+void port_helper_end(struct port_helper *helper);
 
 /* Nanoseconds since some point in the past; never goes back. */
 u64 port_now(void);

@@ -118,6 +118,7 @@ void pool_show_deferred(const struct zs_pool *pool, struct port_out *out)
 	show_count(out, "queued", stats.queued);
 	show_count(out, "drained", stats.drained);
 	show_count(out, "drains", stats.drains);
+	show_count(out, "helpers", stats.helpers);
 	show_count(out, "fallbacks_full", stats.fallbacks[DEFERRED_FULL]);
 	show_count(out, "fallbacks_contended", stats.fallbacks[DEFERRED_CONTENDED]);
 	show_count(out, "fallbacks_no_memory", stats.fallbacks[DEFERRED_NO_MEMORY]);

@@ -14,7 +14,9 @@
 
 #include "deferred.h"
 
+#ifndef OWNER_WORDS
 #define OWNER_WORDS 200000U
+#endif
 
 struct fake_owner {
 	struct deferred queue;
@@ -127,14 +129,22 @@ static const struct deferred_ops owner_ops = {
 	.wake = owner_wake,
 };
 
-static inline struct fake_owner *owner_make(uint64_t capacity, size_t bytes)
+static inline struct fake_owner *owner_make_workers(uint64_t capacity, size_t bytes,
+						    unsigned int workers)
 {
 	struct fake_owner *owner = calloc(1, sizeof(*owner));
 
 	assert_non_null(owner);
 	owner->bytes = bytes;
-	assert_int_equal(deferred_init(&owner->queue, &owner_ops, owner, capacity, 1234), 0);
+	assert_int_equal(deferred_init(&owner->queue, &owner_ops, owner, capacity, 1234, workers),
+			 0);
 	return owner;
+}
+
+/* Whose drains take no helpers. */
+static inline struct fake_owner *owner_make(uint64_t capacity, size_t bytes)
+{
+	return owner_make_workers(capacity, bytes, 1);
 }
 
 /* As a pool does it. */

@@ -126,7 +126,7 @@ int __wrap_munmap(void *map, size_t len)
  * Call @use(@arg) with every allocation failing in turn, alone or with @and_all_that_follow, until
  * none is left to fail; what it got it must have given back. Returns how many failed in turn.
  */
-static long fail_each(void (*use)(void *arg), void *arg, bool and_all_that_follow)
+static inline long fail_each(void (*use)(void *arg), void *arg, bool and_all_that_follow)
 {
 	long first, failed, blocks_before, mapped_before;
 

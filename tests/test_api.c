@@ -156,6 +156,14 @@ static void test_options_out_of_range(void **state)
 	assert_refused("misuse", &options);
 	options.misuse = ZS_MISUSE_COUNT;
 	assert_made(&options);
+	options.drain_workers = 65;
+	assert_refused("drain_workers", &options);
+	options.drain_workers = UINT_MAX;
+	assert_refused("drain_workers", &options);
+	options.drain_workers = 64;
+	assert_made(&options);
+	options.drain_workers = 1;
+	assert_made(&options);
 	assert_refused(NULL, &options);
 }
 

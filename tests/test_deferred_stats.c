@@ -15,7 +15,7 @@ static void assert_text(struct zs_pool *pool, unsigned int pending, unsigned int
 	char *text = text_of(pool, zs_stats_deferred);
 
 	snprintf(expected, sizeof(expected),
-		 "pending: %u\ncapacity: %zu\nqueued: %u\ndrained: %u\ndrains: %u\n"
+		 "pending: %u\ncapacity: %zu\nqueued: %u\ndrained: %u\ndrains: %u\nhelpers: 0\n"
 		 "fallbacks_full: 0\nfallbacks_contended: 0\nfallbacks_no_memory: 0\n"
 		 "longest_drain_us: %llu\n",
 		 pending, ((size_t)16 << 30) / page_size(), queued, queued - pending, drains,

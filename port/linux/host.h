@@ -17,6 +17,7 @@ struct scatterlist;
 extern bool zs_deferred;
 extern unsigned int zs_deferred_budget_mb;
 extern unsigned int zs_deferred_delay_ms;
+extern unsigned int zs_drain_workers;
 
 /* Pools and what comes with them in the kernel: debugfs, a shrinker. */
 struct zs_pool *host_create_pool(const char *name);

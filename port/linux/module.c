@@ -24,6 +24,11 @@ module_param_named(deferred_delay_ms, zs_deferred_delay_ms, uint, 0644);
 MODULE_PARM_DESC(deferred_delay_ms,
 		 "ms within which deferred frees begin to be done; of pools made from now on");
 
+unsigned int zs_drain_workers;
+module_param_named(drain_workers, zs_drain_workers, uint, 0644);
+MODULE_PARM_DESC(drain_workers, "CPUs that do deferred frees of a pool at a time, at most 64, 0: "
+				"half of them; of pools made from now on");
+
 /* What the kernel keeps for a pool beside it. */
 struct host_pool {
 	struct list_head list;
@@ -47,6 +52,7 @@ struct zs_pool *host_create_pool(const char *name)
 		.delay_ms = READ_ONCE(zs_deferred_delay_ms),
 		.max_chain = ZS_MAX_CHAIN,
 		.compact_share = 0, /* the shrinker and zram's user ask for it */
+		.drain_workers = pool_drain_workers(READ_ONCE(zs_drain_workers)),
 		.misuse_is_fatal = false,
 	};
 	struct host_pool *host = kzalloc(sizeof(*host), GFP_KERNEL);

@@ -49,6 +49,12 @@ void *port_alloc(size_t size, gfp_t flags)
 	return kvzalloc(max_t(size_t, size, ALLOC_LEAST), flags | __GFP_NOWARN);
 }
 
+/* Without a look for memory that could be freed: the shrinker waits for the drain that asks. */
+void *port_alloc_extra(size_t size)
+{
+	return port_alloc(size, GFP_NOWAIT | __GFP_NOMEMALLOC);
+}
+
 void port_free(void *memory, size_t size)
 {
 	kvfree(memory);
@@ -97,6 +103,30 @@ void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 void port_worker_stop(struct port_worker *worker)
 {
 	cancel_delayed_work_sync(&worker->work);
+}
+
+static void helper_run(struct work_struct *work)
+{
+	struct port_helper *helper = container_of(work, struct port_helper, work);
+	unsigned int saved = memalloc_noio_save(); /* as in worker_run() */
+
+	helper->run(helper->arg);
+	memalloc_noio_restore(saved);
+}
+
+int port_helper_start(struct port_helper *helper, void (*run)(void *arg), void *arg)
+{
+	helper->run = run;
+	helper->arg = arg;
+	INIT_WORK(&helper->work, helper_run);
+	queue_work(port_workqueue, &helper->work);
+	return 0;
+}
+
+/* One that has not begun is not waited for: without memory it might wait for a thread for long. */
+void port_helper_end(struct port_helper *helper)
+{
+	cancel_work_sync(&helper->work);
 }
 
 int port_workqueue_init(void)

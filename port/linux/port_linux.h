@@ -205,6 +205,13 @@ struct port_worker {
 	void *arg;
 };
 
+/* A work item that runs once. */
+struct port_helper {
+	struct work_struct work;
+	void (*run)(void *arg);
+	void *arg;
+};
+
 struct port_out {
 	struct seq_file *seq;
 };

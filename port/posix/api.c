@@ -26,7 +26,7 @@ static bool options_read(struct zs_pool_options *options, const struct zs_pool_o
 			return false;
 	memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
 	return options->max_chain <= ZS_MAX_CHAIN && options->misuse <= ZS_MISUSE_COUNT &&
-	       options->publish <= 1 &&
+	       options->publish <= 1 && options->drain_workers <= POOL_DRAIN_WORKERS &&
 	       (options->compact_share <= 100 || options->compact_share == ZS_COMPACT_NEVER);
 }
 
@@ -55,6 +55,7 @@ struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_optio
 	config.compact_share = wish.compact_share ? wish.compact_share : POOL_COMPACT_SHARE;
 	if (wish.compact_share == ZS_COMPACT_NEVER)
 		config.compact_share = 0;
+	config.drain_workers = pool_drain_workers(wish.drain_workers);
 	config.misuse_is_fatal = wish.misuse == ZS_MISUSE_DEFAULT ? port_misuse_is_fatal() :
 								    wish.misuse == ZS_MISUSE_ABORT;
 	pool = pool_create(name, &config);

@@ -40,6 +40,12 @@ void *port_alloc(size_t size, gfp_t flags)
 	return memory;
 }
 
+/* However the system finds memory, it waits for no lock of ours. */
+void *port_alloc_extra(size_t size)
+{
+	return port_alloc(size, GFP_KERNEL);
+}
+
 void port_free(void *memory, size_t size)
 {
 	if (size >= MAP_BYTES)

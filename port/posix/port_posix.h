@@ -437,6 +437,13 @@ struct port_worker {
 	void *arg;
 };
 
+/* A thread, from its start to its end. */
+struct port_helper {
+	pthread_t thread;
+	void (*run)(void *arg);
+	void *arg;
+};
+
 struct port_out {
 	FILE *file;
 };
