@@ -18,8 +18,7 @@
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
-#define DEFERRED_HELP                                                                              \
-	(1U << 17) /* words for which another helper costs little beside what it does */
+#define DEFERRED_HELP (1U << 18) /* words; with fewer, a helper costs much for what it gains */
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
 #define DEFERRED_SHARED 4 /* lanes for those who have none of their own, or can't use that now */
 

@@ -6,7 +6,7 @@
  * Wraps what gets memory and threads, to have it fail, and pthread_join(), by which a drain that
  * waits for its helpers shows it.)
  */
-#define OWNER_WORDS 600000U
+#define OWNER_WORDS 1200000U
 
 #include "fake_owner.h"
 
