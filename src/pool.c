@@ -551,6 +551,10 @@ static unsigned long object_take(struct zs_pool *pool, struct size_class *class,
  *
  * The object's contents are undefined until zs_obj_write().
  *
+ * @nid matters when the object needs a new zspage; one that has room is used whatever its node, and
+ * compaction moves objects from node to node. A node that there is not, or has no memory left, is no
+ * preference.
+ *
  * Context: Sleeps if @flags allow it; takes the class lock.
  * Return: a handle, or a negative errno cast to unsigned long: -EINVAL if @size is 0, -ENOSPC if it
  * is above the page size, -ENOMEM if there is no memory, even after draining the deferred queue. A

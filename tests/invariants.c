@@ -259,9 +259,9 @@ void check_empty(struct zs_pool *pool)
 	assert_int_equal(zs_get_total_pages(pool), 0);
 	pool_pause(pool);
 	for (u32 pages = 0; pages <= STORE_MAX_CHAIN; pages++)
-		assert_null(store->partial[pages]);
+		assert_null(store->at[0].partial[pages]);
 	port_store_trim(&pool->zspages.store, true);
 	assert_int_equal(store->dirty_pages, 0);
-	assert_null(store->empty_dirty);
+	assert_null(store->at[0].empty_dirty);
 	pool_resume(pool);
 }

@@ -3,12 +3,16 @@
  * The page store of a process: see store.h.
  *
  * Invariants, under the lock: a region that has both free and used chains is in the partial list of
- * its chain length; one without used chains is in an empty list; one without free chains is in
- * none. A region that is being given back in part is busy and in no list: chains may be freed into
- * it, but none is taken from it. One that is given back whole is in no list either.
+ * its node and chain length; one without used chains is in an empty list of its node; one without free
+ * chains is in none. A region that is being given back in part is busy and in no list: chains may be
+ * freed into it, but none is taken from it. One that is given back whole, or bound to another node, is
+ * in no list either.
  */
+#include <linux/mempolicy.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "port.h"
 
@@ -27,6 +31,7 @@ struct region {
 	u32 pages; /* in a chain */
 	u32 chains;
 	u32 used; /* chains */
+	u32 place; /* in the store's array of regions: what it belongs to */
 	bool busy;
 	u64 free[REGION_WORDS]; /* a bit a chain */
 	u64 dirty[REGION_WORDS]; /* of the free ones */
@@ -44,8 +49,26 @@ static size_t region_bytes(void)
 	return REGION_PAGES * PORT_PAGE_SIZE;
 }
 
+#define SYSTEM_NODES 1024 /* as many as Linux can be built for */
+
+/*
+ * The nodes that a zspage's memory can be bound to: those that this process may use, unless that is a
+ * single one, or the system does not tell.
+ */
+static u64 nodes_find(void)
+{
+	unsigned long mask[SYSTEM_NODES / 64] = { 0 };
+
+	if (syscall(SYS_get_mempolicy, NULL, mask, SYSTEM_NODES, NULL, MPOL_F_MEMS_ALLOWED) ||
+	    !(mask[0] & (mask[0] - 1)))
+		return 0;
+	return mask[0];
+}
+
 int port_store_init(struct port_store *store)
 {
+	store->nodes = nodes_find();
+	store->places = store->nodes ? 1 + STORE_NODES - (u32)__builtin_clzll(store->nodes) : 1;
 	store->span_regions = SPAN_FIRST;
 	port_lock_init(&store->lock, PORT_RANK_STORE);
 	return 0;
@@ -173,34 +196,85 @@ static bool span_add(struct port_store *store)
 	store->spans = span;
 	for (u32 i = SPAN_REGIONS; i-- > 0;)
 		if (span->region[i].base)
-			list_add(&store->empty_clean, &span->region[i]);
+			list_add(&store->at[0].empty_clean, &span->region[i]);
+	port_unlock(&store->lock);
+	return true;
+}
+
+/* Where the regions are that belong to a node; those of none for one that can't be preferred. */
+static u32 place_of(const struct port_store *store, int nid)
+{
+	if (nid < 0 || nid >= STORE_NODES || !(store->nodes >> nid & 1))
+		return 0;
+	return 1 + (u32)nid;
+}
+
+/* Where the system refuses, the memory is used as it is. */
+static void region_bind(struct region *region, u32 place)
+{
+	u64 node = place ? 1ULL << (place - 1) : 0;
+
+	syscall(SYS_mbind, region->base, region_bytes(), place ? MPOL_PREFERRED : MPOL_DEFAULT,
+		place ? &node : NULL, place ? STORE_NODES + 1UL : 0, 0);
+	region->place = place;
+}
+
+/* Have a clean region, whose memory is not there yet, change its node. False if there is none. */
+static bool region_move(struct port_store *store, u32 place)
+{
+	struct region *region = NULL;
+
+	port_lock(&store->lock);
+	for (u32 from = 0; from < store->places && !region; from++) {
+		if (from == place)
+			continue;
+		region = store->at[from].empty_clean;
+		if (region)
+			list_del(&store->at[from].empty_clean, region);
+	}
+	port_unlock(&store->lock);
+	if (!region)
+		return false;
+	region_bind(region, place);
+	port_lock(&store->lock);
+	list_add(&store->at[place].empty_clean, region);
 	port_unlock(&store->lock);
 	return true;
 }
 
 /* Under the lock: a region with a free chain of so many pages, in its partial list; or NULL. */
-static struct region *region_find(struct port_store *store, u32 pages)
+static struct region *region_find(struct port_store *store, struct store_regions *at, u32 pages)
 {
-	struct region *region = store->partial[pages];
+	struct region *region = at->partial[pages];
 
 	if (region)
 		return region;
-	region = store->empty_dirty;
+	region = at->empty_dirty;
 	if (region) {
 		/* What lies behind the last chain of the new cut stays, uncounted, until it is empty. */
-		list_del(&store->empty_dirty, region);
+		list_del(&at->empty_dirty, region);
 		store->dirty_pages -= word_bits(region->dirty) * region->pages;
 		region_cut(region, pages);
 		memcpy(region->dirty, region->free, sizeof(region->dirty));
 		store->dirty_pages += region->chains * pages;
-	} else if (store->empty_clean) {
-		region = store->empty_clean;
-		list_del(&store->empty_clean, region);
+	} else if (at->empty_clean) {
+		region = at->empty_clean;
+		list_del(&at->empty_clean, region);
 		region_cut(region, pages);
 	} else {
 		return NULL;
 	}
-	list_add(&store->partial[pages], region);
+	list_add(&at->partial[pages], region);
+	return region;
+}
+
+/* The same, of whatever node. */
+static struct region *region_find_any(struct port_store *store, u32 pages)
+{
+	struct region *region = NULL;
+
+	for (u32 place = 0; place < store->places && !region; place++)
+		region = region_find(store, &store->at[place], pages);
 	return region;
 }
 
@@ -218,24 +292,31 @@ static char *region_take(struct port_store *store, struct region *region)
 	}
 	bit_clear(region->free, chain);
 	if (++region->used == region->chains)
-		list_del(&store->partial[region->pages], region);
+		list_del(&store->at[region->place].partial[region->pages], region);
 	return region->base + (size_t)chain * region->pages * PORT_PAGE_SIZE;
 }
 
+/*
+ * The preferred node's memory, or any if that can't be had: who may not sleep can't wait for other
+ * users of the address space, and so binds nothing.
+ */
 bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsigned int pages,
 		      gfp_t flags, int nid)
 {
+	u32 place = place_of(store, nid);
 	struct region *region;
+	bool any = false;
 
-	(void)nid;
 	for (;;) {
 		port_lock(&store->lock);
-		region = region_find(store, pages);
+		region = any ? region_find_any(store, pages) :
+			       region_find(store, &store->at[place], pages);
 		if (region)
 			break;
 		port_unlock(&store->lock);
-		if (!port_may_sleep(flags) || !span_add(store))
+		if (any)
 			return false;
+		any = !port_may_sleep(flags) || !(region_move(store, place) || span_add(store));
 	}
 	chain->region = region;
 	chain->base = region_take(store, region);
@@ -264,17 +345,18 @@ static int trim_ask(struct port_store *store)
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages)
 {
 	struct region *region = chain->region;
+	struct store_regions *at = &store->at[region->place];
 	u32 number = (u32)((size_t)(chain->base - region->base) / (pages * PORT_PAGE_SIZE));
 	int trim;
 
 	port_lock(&store->lock);
 	if (region->used-- == region->chains && !region->busy)
-		list_add(&store->partial[pages], region);
+		list_add(&at->partial[pages], region);
 	bit_set(region->free, number);
 	bit_set(region->dirty, number);
 	if (!region->used && !region->busy) {
-		list_del(&store->partial[pages], region);
-		list_add(&store->empty_dirty, region);
+		list_del(&at->partial[pages], region);
+		list_add(&at->empty_dirty, region);
 	}
 	store->dirty_pages += pages;
 	store->used--;
@@ -303,18 +385,18 @@ void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned 
 }
 
 /* Give empty regions back until no more than so many dirty pages are left. */
-static void trim_empty(struct port_store *store, size_t keep)
+static void trim_empty(struct port_store *store, struct store_regions *at, size_t keep)
 {
 	port_lock(&store->lock);
-	while (store->empty_dirty && store->dirty_pages > keep) {
-		struct region *region = store->empty_dirty;
+	while (at->empty_dirty && store->dirty_pages > keep) {
+		struct region *region = at->empty_dirty;
 
-		list_del(&store->empty_dirty, region);
+		list_del(&at->empty_dirty, region);
 		store->dirty_pages -= word_bits(region->dirty) * region->pages;
 		port_unlock(&store->lock);
 		give_back(region->base, region_bytes());
 		port_lock(&store->lock);
-		list_add(&store->empty_clean, region);
+		list_add(&at->empty_clean, region);
 	}
 	port_unlock(&store->lock);
 }
@@ -339,12 +421,12 @@ static void region_give_back(const struct region *region, const u64 *free, const
 }
 
 /* Under the lock: take the regions that have dirty chains out of their lists. */
-static struct region *partial_take(struct port_store *store)
+static struct region *partial_take(struct store_regions *at)
 {
 	struct region *taken = NULL;
 
 	for (u32 pages = 1; pages <= STORE_MAX_CHAIN; pages++) {
-		struct region *next = store->partial[pages];
+		struct region *next = at->partial[pages];
 
 		while (next) {
 			struct region *region = next;
@@ -352,7 +434,7 @@ static struct region *partial_take(struct port_store *store)
 			next = region->next;
 			if (!word_bits(region->dirty))
 				continue;
-			list_del(&store->partial[pages], region);
+			list_del(&at->partial[pages], region);
 			region->busy = true;
 			list_add(&taken, region);
 		}
@@ -361,12 +443,12 @@ static struct region *partial_take(struct port_store *store)
 }
 
 /* Give back the dirty chains of regions that are in use. */
-static void trim_partial(struct port_store *store)
+static void trim_partial(struct port_store *store, struct store_regions *at)
 {
 	struct region *region, *next;
 
 	port_lock(&store->lock);
-	for (region = partial_take(store); region; region = next) {
+	for (region = partial_take(at); region; region = next) {
 		u64 free[REGION_WORDS], dirty[REGION_WORDS];
 
 		next = region->next;
@@ -379,9 +461,9 @@ static void trim_partial(struct port_store *store)
 		port_lock(&store->lock);
 		region->busy = false;
 		if (region->used)
-			list_add(&store->partial[region->pages], region);
+			list_add(&at->partial[region->pages], region);
 		else
-			list_add(&store->empty_dirty, region);
+			list_add(&at->empty_dirty, region);
 	}
 	port_unlock(&store->lock);
 }
@@ -413,9 +495,12 @@ int port_store_trim(struct port_store *store, bool all)
 	store->asked_now = false;
 	port_unlock(&store->lock);
 
-	if (all || quiet)
-		trim_partial(store);
-	trim_empty(store, used && !all ? KEEP_BYTES / PORT_PAGE_SIZE : 0);
+	for (u32 place = 0; place < store->places; place++) {
+		if (all || quiet)
+			trim_partial(store, &store->at[place]);
+		trim_empty(store, &store->at[place],
+			   used && !all ? KEEP_BYTES / PORT_PAGE_SIZE : 0);
+	}
 
 	port_lock(&store->lock);
 	again = trim_ask(store);
