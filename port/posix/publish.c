@@ -4,9 +4,7 @@
  *
  * One thread a process, the publisher, sleeps on a futex until somebody asks, then counts every pool
  * that is published. It and the shared memory are there as long as such a pool is. The program is never
- * harmed: what can't be had leaves a pool unpublished, memory is allocated before it is written, and
- * the file, which a program that closes all it has open may have closed, is not touched unless it is
- * still ours.
+ * harmed: what can't be had leaves a pool unpublished, and memory is allocated before it is written.
  *
  * Locks: publisher.setup, then publisher.lock. None is held while a lock of a pool's is waited for but
  * the page store's, which is a leaf.
@@ -18,10 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "own_file.h"
 #include "pool.h"
 #include "publish.h"
 #include "zsmalloc_published.h"
@@ -41,9 +39,7 @@ struct counting {
 static struct {
 	pthread_mutex_t setup; /* protects what follows, up to the lock */
 	bool fork_handled;
-	int file;
-	dev_t device; /* of the file, to know it again */
-	ino_t inode;
+	struct own_file file;
 	struct port_worker worker; /* the publisher's thread */
 	pthread_mutex_t lock; /* protects what follows, and writing to what is shared */
 	bool stopping; /* atomic: read without */
@@ -207,20 +203,11 @@ static void publish(void *arg)
 	}
 }
 
-static bool file_is_ours(void)
-{
-	struct stat stat;
-
-	return fstat(publisher.file, &stat) == 0 && stat.st_dev == publisher.device &&
-	       stat.st_ino == publisher.inode;
-}
-
 static void shared_close(void)
 {
 	munmap(publisher.shared, sizeof(*publisher.shared));
 	publisher.shared = NULL;
-	if (file_is_ours())
-		close(publisher.file);
+	own_file_close(&publisher.file);
 }
 
 /* In the child of a fork: its parent's pools are not its own, and the publisher is not there. */
@@ -236,19 +223,19 @@ static void forget(void)
 /* Have memory for a part of what is shared, before it is written: it would be too late then. */
 static bool shared_reserve(size_t offset, size_t bytes)
 {
-	return fallocate(publisher.file, 0, (off_t)offset, (off_t)bytes) == 0;
+	return fallocate(publisher.file.number, 0, (off_t)offset, (off_t)bytes) == 0;
 }
 
 static bool shared_map(void)
 {
 	void *map;
 
-	if (ftruncate(publisher.file, sizeof(*publisher.shared)) ||
+	if (ftruncate(publisher.file.number, sizeof(*publisher.shared)) ||
 	    !shared_reserve(0, offsetof(struct zs_published, pool)) ||
-	    fcntl(publisher.file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+	    fcntl(publisher.file.number, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return false;
 	map = mmap(NULL, sizeof(*publisher.shared), PROT_READ | PROT_WRITE, MAP_SHARED,
-		   publisher.file, 0);
+		   publisher.file.number, 0);
 	if (map == MAP_FAILED)
 		return false;
 	publisher.shared = map;
@@ -258,17 +245,14 @@ static bool shared_map(void)
 /* Make what is shared; nobody takes it for that before it has a version. */
 static bool shared_create(void)
 {
-	struct stat stat;
+	int number = memfd_create(ZS_PUBLISHED_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	publisher.file = memfd_create(ZS_PUBLISHED_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (publisher.file < 0)
+	if (!own_file_keep(&publisher.file, number))
 		return false;
-	if (fstat(publisher.file, &stat) || !shared_map()) {
-		close(publisher.file);
+	if (!shared_map()) {
+		close(number);
 		return false;
 	}
-	publisher.device = stat.st_dev;
-	publisher.inode = stat.st_ino;
 	publisher.shared->pid = (u32)getpid();
 	smp_store_release(&publisher.shared->version, ZS_PUBLISHED_VERSION);
 	return true;
@@ -334,7 +318,7 @@ static bool place_take(struct zs_pool *pool)
 		errno = ENOSPC;
 		return false;
 	}
-	if (!file_is_ours()) {
+	if (!own_file_is_ours(&publisher.file)) {
 		errno = EBADF;
 		return false;
 	}
