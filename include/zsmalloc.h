@@ -68,6 +68,7 @@ enum zs_misuse {
 };
 
 #define ZS_COMPACT_NEVER (~0U)
+#define ZS_PRESSURE_IGNORE 1U
 
 /**
  * struct zs_pool_options - how a pool differs from the default. 0 in a field: its default.
@@ -84,6 +85,9 @@ enum zs_misuse {
  *	does, if it is "1"
  * @drain_workers: threads that drain the deferred queue at a time, at most, 1 to 64; more than one
  *	only when there is much to do. Default half the CPUs, at least 1
+ * @pressure: by default the pool drains, compacts and gives its free memory back at once when the
+ *	system tells of memory pressure; %ZS_PRESSURE_IGNORE leaves that to zs_compact()
+ * @reserved: 0
  */
 struct zs_pool_options {
 	size_t size;
@@ -94,6 +98,8 @@ struct zs_pool_options {
 	unsigned int publish;
 	unsigned int compact_share;
 	unsigned int drain_workers;
+	unsigned int pressure;
+	unsigned int reserved;
 };
 
 struct zs_pool *zs_create_pool(const char *name);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "pool.h"
+#include "pressure.h"
 #include "publish.h"
 
 #define OPTIONS_MOST 4096 /* bytes; more is a size that nobody has set */
@@ -27,6 +28,7 @@ static bool options_read(struct zs_pool_options *options, const struct zs_pool_o
 	memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
 	return options->max_chain <= ZS_MAX_CHAIN && options->misuse <= ZS_MISUSE_COUNT &&
 	       options->publish <= 1 && options->drain_workers <= POOL_DRAIN_WORKERS &&
+	       options->pressure <= ZS_PRESSURE_IGNORE && !options->reserved &&
 	       (options->compact_share <= 100 || options->compact_share == ZS_COMPACT_NEVER);
 }
 
@@ -59,9 +61,13 @@ struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_optio
 	config.misuse_is_fatal = wish.misuse == ZS_MISUSE_DEFAULT ? port_misuse_is_fatal() :
 								    wish.misuse == ZS_MISUSE_ABORT;
 	pool = pool_create(name, &config);
-	if (!pool)
+	if (!pool) {
 		errno = ENOMEM;
-	else if (wish.publish || publish_wanted())
+		return NULL;
+	}
+	if (wish.pressure != ZS_PRESSURE_IGNORE)
+		pressure_add(pool);
+	if (wish.publish || publish_wanted())
 		publish_add(pool, !wish.publish);
 	return pool;
 }
@@ -91,6 +97,7 @@ void zs_destroy_pool(struct zs_pool *pool)
 	if (!pool_check(pool, "zs_destroy_pool() of no pool"))
 		return;
 	publish_remove(pool);
+	pressure_remove(pool);
 	pool_destroy(pool);
 }
 

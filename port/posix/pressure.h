@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Memory pressure: pools give back at once what they can do without.
+ */
+#ifndef ZS_PORT_PRESSURE_H
+#define ZS_PORT_PRESSURE_H
+
+struct zs_pool;
+
+/* Have a pool give memory back under pressure from now on, where the system tells of that. */
+void pressure_add(struct zs_pool *pool);
+
+/* The pool is about to go: wait until it has given back what it is just giving back. */
+void pressure_remove(const struct zs_pool *pool);
+
+#endif /* ZS_PORT_PRESSURE_H */
