@@ -4,10 +4,10 @@
  * and trimmed at once; a pool that goes is not touched any more; and where nothing tells, or what it
  * takes can't be had, a pool is as good as any.
  *
- * A fifo, which the environment names, stands for the kernel's files; or files in a directory that
- * stands for the root. (Reaches inside: port/posix/store.h. Wraps open() to have files found there,
- * poll() to have them tell of pressure and to shorten the watcher's pauses, zs_compact() to stop the
- * watcher at work, and what can be refused.)
+ * Under a cgroup's limit, where one can be made; else a fifo, which the environment names, stands for the
+ * kernel's files, or files in a directory that stands for the root. (Reaches inside:
+ * port/posix/store.h. Wraps open() to have files found there, poll() to have them tell of pressure and
+ * to shorten the watcher's pauses, zs_compact() to stop the watcher at work, and what can be refused.)
  */
 #include "helpers.h"
 
@@ -553,12 +553,14 @@ static void test_churn(void **state)
 static void use_in_child(const void *files)
 {
 	struct zs_pool *pool;
-	char byte;
 
 	CHILD_CHECK(files_open() == *(const unsigned int *)files);
-	while (read(fifo_end, &byte, 1) > 0)
-		;
+	strcat(fifo, ".child"); /* the parent's watcher would read the other */
+	CHILD_CHECK(mkfifo(fifo, 0600) == 0 && setenv("MEMORY_PRESSURE_WATCH", fifo, 1) == 0);
+	fifo_end = open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	CHILD_CHECK(fifo_end >= 0);
 	pool = make_wasteful_pool(0);
+	CHILD_CHECK(remove(fifo) == 0);
 	waste(pool);
 	tell();
 	CHILD_CHECK(wait_for(is_relieved, pool));
@@ -620,6 +622,95 @@ static void test_here(void **state)
 	setenv("MEMORY_PRESSURE_WATCH", fifo, 1);
 }
 
+static void write_file(const char *directory, const char *name, const char *text)
+{
+	char path[600];
+	int file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = open(path, O_WRONLY | O_CLOEXEC);
+	CHILD_CHECK(file >= 0);
+	CHILD_CHECK(write(file, text, strlen(text)) == (ssize_t)strlen(text));
+	close(file);
+}
+
+/* Memory that the cgroup is charged for, and that goes again. */
+static void touch_memory(void)
+{
+	const size_t length = 1 << 20;
+	void *memory =
+		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHILD_CHECK(memory != MAP_FAILED);
+	memset(memory, 1, length);
+	munmap(memory, length);
+}
+
+/* In a cgroup of its own: its limit falls below what the pool could do without. */
+static void use_in_cgroup(const void *cgroup)
+{
+	struct zs_pool *pool;
+
+	write_file(cgroup, "cgroup.procs", "0");
+	unsetenv("MEMORY_PRESSURE_WATCH");
+	pool = make_wasteful_pool(0);
+	waste(pool);
+	write_file(cgroup, "memory.high", "16M"); /* the pool has 20, and needs 5 */
+	for (unsigned int i = 0; i < WAIT_SECONDS * 10 && !is_relieved(pool); i++) {
+		touch_memory();
+		usleep(100000);
+	}
+	CHILD_CHECK(is_relieved(pool));
+	zs_destroy_pool(pool);
+}
+
+/* Below the process's own cgroup. False if it can't be made, or has no limits. */
+static bool cgroup_make(char *cgroup, size_t length)
+{
+	const char *const mounts[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+	char line[256], own[256] = "/", high[600];
+	FILE *file = fopen("/proc/self/cgroup", "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "0::%255s", own) == 1)
+			break;
+	if (file)
+		fclose(file);
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(cgroup, length, "%s%s/zsmalloc-%d", mounts[i], own, getpid());
+		snprintf(high, sizeof(high), "%s/memory.high", cgroup);
+		if (mkdir(cgroup, 0700))
+			continue;
+		if (access(high, W_OK) == 0)
+			return true;
+		rmdir(cgroup);
+	}
+	return false;
+}
+
+static bool is_removed(void *cgroup)
+{
+	return rmdir(cgroup) == 0;
+}
+
+/* A limit of the process's cgroup, where the test can make one. */
+static void test_limit(void **state)
+{
+	struct child child;
+	char cgroup[512];
+
+	(void)state;
+	if (!CHILD_HAS_THREADS)
+		skip();
+	if (!cgroup_make(cgroup, sizeof(cgroup))) {
+		print_message("skipped: no cgroup with memory.high can be made here\n");
+		skip();
+	}
+	child = run_in_child(use_in_cgroup, cgroup);
+	assert_true(wait_for(is_removed, cgroup));
+	assert_child_ended_well(&child);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -648,6 +739,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_destroyed_meanwhile),
 		cmocka_unit_test(test_churn),	      cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_closed),	      cmocka_unit_test(test_here),
+		cmocka_unit_test(test_limit),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
