@@ -32,6 +32,7 @@
  * @slots: in one of its zspages
  * @zspages: how many there are that are at most 10, 20, ... 90, 99 and exactly 100 % full
  * @objects: how many there are
+ * @held: pages that the zspages hold, up to the last object of each
  */
 struct zs_published_class {
 	uint32_t size;
@@ -39,6 +40,7 @@ struct zs_published_class {
 	uint32_t slots;
 	uint32_t zspages[ZS_PUBLISHED_TENTHS];
 	uint64_t objects;
+	uint64_t held;
 };
 
 /**
@@ -47,7 +49,7 @@ struct zs_published_class {
  * @name: ended by a zero byte
  * @objects: how many there are
  * @stored: bytes of the slots that hold objects
- * @pages: that the zspages have
+ * @pages: that the zspages hold
  * @resident: bytes of memory that the pool holds: zspages, free pages that it keeps, tables
  * @pending: handles in the deferred queue
  * @capacity: handles that it takes

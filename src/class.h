@@ -38,6 +38,7 @@ struct size_class {
 	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
 	unsigned long objects; /* this and the next are written under the lock, read without */
 	unsigned long zspages;
+	u64 held; /* pages that the zspages hold more than if they were empty */
 	/* Constant. */
 	u32 index;
 	u32 size; /* of a slot, bytes */

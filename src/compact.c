@@ -141,18 +141,21 @@ u64 pool_reclaimable(const struct zs_pool *pool)
 	return pages;
 }
 
-/*
- * Empty one zspage of a class, passing over some. Sets *@freed to its pages; false when there is
- * nothing to gain.
- */
-static bool class_compact_one(struct zs_pool *pool, struct size_class *class, u32 passed,
-			      u32 *freed)
+enum compacted {
+	COMPACTED_NONE, /* there was nothing to gain */
+	COMPACTED_PART, /* of a zspage */
+	COMPACTED_ONE,
+};
+
+/* Empty one zspage of a class, passing over some. Counts the pages in *@freed. */
+static enum compacted class_compact_one(struct zs_pool *pool, struct size_class *class, u32 passed,
+					u64 *freed)
 {
 	u32 source = 0;
 	bool empty = false;
 
-	*freed = 0;
 	port_lock(&class->lock);
+	*freed += class->held;
 	if (class_is_sparse(class))
 		source = source_freeze(&pool->zspages, class, passed);
 	if (source) {
@@ -161,12 +164,13 @@ static bool class_compact_one(struct zs_pool *pool, struct size_class *class, u3
 			WRITE_ONCE(class->zspages, class->zspages - 1);
 		zspage_thaw(zspage_at(&pool->zspages, source));
 	}
+	*freed -= class->held;
 	port_unlock(&class->lock);
-	if (empty) {
-		*freed = class->geometry.pages;
-		pool_release(pool, class, source);
-	}
-	return source != 0;
+	if (!empty)
+		return source ? COMPACTED_PART : COMPACTED_NONE;
+	*freed += class_held(class, 0);
+	pool_release(pool, class, source);
+	return COMPACTED_ONE;
 }
 
 /*
@@ -197,13 +201,14 @@ static u32 source_settle(struct zs_pool *pool, struct size_class *class, u32 num
 
 /*
  * Of what compaction leaves in use in part, in all less than a zspage is empty: let that be at the end
- * of one, whose last pages the host may give back.
+ * of one, whose last pages the host may give back. Counts them in *@freed.
  */
-static void class_settle(struct zs_pool *pool, struct size_class *class)
+static void class_settle(struct zs_pool *pool, struct size_class *class, u64 *freed)
 {
 	u32 number, end;
 
 	port_lock(&class->lock);
+	*freed += class->held;
 	number = class_is_sparse(class) ? 0 : source_freeze(&pool->zspages, class, 0);
 	if (number) {
 		end = source_settle(pool, class, number);
@@ -211,27 +216,35 @@ static void class_settle(struct zs_pool *pool, struct size_class *class)
 				   (size_t)end * class->size, class->geometry.pages);
 		zspage_thaw(zspage_at(&pool->zspages, number));
 	}
+	*freed -= class->held;
 	port_unlock(&class->lock);
 }
 
-static unsigned long class_compact(struct zs_pool *pool, struct size_class *class)
+static void class_compact(struct zs_pool *pool, struct size_class *class, u64 *freed)
 {
-	unsigned long pages = 0;
-	u32 failed = 0, freed;
+	u32 failed = 0;
 
 	/* A process that yields on a busy machine gets the CPU back after milliseconds. */
 	for (u32 done = 1; failed < COMPACT_TRIES; done++) {
-		if (!class_compact_one(pool, class, failed, &freed))
+		enum compacted compacted = class_compact_one(pool, class, failed, freed);
+
+		if (compacted == COMPACTED_NONE)
 			break;
-		pages += freed;
-		if (!freed)
+		if (compacted == COMPACTED_PART)
 			failed++;
 		if (done % COMPACT_RUN == 0)
 			cond_resched();
 	}
-	if (pages)
-		cond_resched();
-	return pages;
+	class_settle(pool, class, freed);
+}
+
+/* Count pages that compaction freed. What it moved may have taken more than it gave. */
+static u64 count_freed(struct zs_pool *pool, u64 freed)
+{
+	if ((s64)freed <= 0)
+		return 0;
+	atomic64_add(freed, &pool->pages_compacted);
+	return freed;
 }
 
 static bool pool_is_sparse(const struct zs_pool *pool)
@@ -239,7 +252,7 @@ static bool pool_is_sparse(const struct zs_pool *pool)
 	u64 pages = pool_reclaimable(pool);
 
 	return pages >= COMPACT_LEAST / PORT_PAGE_SIZE &&
-	       pages >= (u64)atomic64_read(&pool->pages) / COMPACT_SPARSE;
+	       pages >= (u64)atomic64_read(&pool->zspages.pages) / COMPACT_SPARSE;
 }
 
 /**
@@ -253,23 +266,21 @@ static bool pool_is_sparse(const struct zs_pool *pool)
  */
 int pool_compact_some(struct zs_pool *pool)
 {
-	u64 start = port_now(), took = 0, pages = 0;
+	u64 start = port_now(), took = 0, freed = 0;
 	u32 classes = 0;
 
 	if (!pool->compact_share || !pool_is_sparse(pool))
 		return -1;
 	while (classes < pool->classes.count && took < COMPACT_MOMENT_NS) {
-		u32 freed;
+		struct size_class *class = &pool->classes.class[pool->compact_next];
 
-		class_compact_one(pool, &pool->classes.class[pool->compact_next], 0, &freed);
-		pages += freed;
-		if (!freed) { /* the next one */
+		if (class_compact_one(pool, class, 0, &freed) != COMPACTED_ONE) {
 			pool->compact_next = (pool->compact_next + 1) % pool->classes.count;
 			classes++;
 		}
 		took = port_now() - start;
 	}
-	atomic64_add(pages, &pool->pages_compacted);
+	count_freed(pool, freed);
 	if (classes == pool->classes.count)
 		return -1;
 	return (int)(took * (100 - pool->compact_share) / pool->compact_share / 1000000) + 1;
@@ -286,16 +297,14 @@ int pool_compact_some(struct zs_pool *pool)
  */
 unsigned long zs_compact(struct zs_pool *pool)
 {
-	unsigned long pages = 0;
+	u64 freed = 0;
 
 	if (!pool_check(pool, "zs_compact() of no pool"))
 		return 0;
 	deferred_flush(&pool->deferred);
-	for (u32 i = 0; i < pool->classes.count; i++) {
-		pages += class_compact(pool, &pool->classes.class[i]);
-		class_settle(pool, &pool->classes.class[i]);
-	}
-	atomic64_add(pages, &pool->pages_compacted);
+	for (u32 i = 0; i < pool->classes.count; i++)
+		class_compact(pool, &pool->classes.class[i], &freed);
+	freed = count_freed(pool, freed);
 	pool_trim(pool, true);
-	return pages;
+	return (unsigned long)freed;
 }

@@ -171,7 +171,6 @@ void pool_trim(struct zs_pool *pool, bool all)
  */
 void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspage)
 {
-	atomic64_sub(class->geometry.pages, &pool->pages);
 	pool_work_in(pool, zspage_release(&pool->zspages, class, zspage));
 }
 
@@ -500,7 +499,6 @@ static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_
 
 	if (!zspage)
 		return -ENOMEM;
-	atomic64_add(class->geometry.pages, &pool->pages);
 	port_lock(&class->lock);
 	needed = !class_partial(class);
 	if (needed) {
@@ -614,8 +612,11 @@ size_t zs_huge_class_size(struct zs_pool *pool)
 }
 
 /**
- * zs_get_total_pages() - how many pages the pool's zspages have.
+ * zs_get_total_pages() - how many pages the pool's zspages hold.
  * @pool: the pool
+ *
+ * In a process those behind the last object of a zspage don't count: they take no memory until they are
+ * written, or are free memory that the pool keeps for a while.
  *
  * Context: Any.
  * Return: the number.
@@ -624,7 +625,7 @@ unsigned long zs_get_total_pages(struct zs_pool *pool)
 {
 	if (!pool_check(pool, "zs_get_total_pages() of no pool"))
 		return 0;
-	return (unsigned long)atomic64_read(&pool->pages);
+	return (unsigned long)atomic64_read(&pool->zspages.pages);
 }
 
 /**
@@ -667,7 +668,8 @@ static void pool_work(void *arg)
 		port_worker_kick(&pool->worker, WORK_RETRY_MS);
 	pool_restock(pool);
 	pool_work_in(pool, pool_compact_some(pool));
-	pool_trim(pool, !atomic64_read(&pool->pages)); /* a pool that is empty keeps nothing */
+	pool_trim(pool,
+		  !atomic64_read(&pool->zspages.pages)); /* a pool that is empty keeps nothing */
 }
 
 /* The parts of a pool, each of which undoes what it did if it fails. */

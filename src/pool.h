@@ -55,7 +55,6 @@ struct zs_pool {
 	unsigned int compact_share;
 	u32 compact_next; /* the class with which the worker goes on compacting */
 	atomic_t starved; /* a class that GFP_NOWAIT found empty, by index plus 1; 0: none */
-	atomic64_t pages;
 	atomic64_t pages_compacted;
 	atomic64_t misuses;
 };
@@ -79,6 +78,7 @@ u64 pool_reclaimable(const struct zs_pool *pool);
 struct class_count {
 	u32 zspages[POOL_TENTHS];
 	u64 objects;
+	u64 pages; /* that the zspages hold */
 };
 
 void pool_count(const struct zs_pool *pool, struct class_count *count);

@@ -19,7 +19,7 @@
 /*
  * From the host's header:
  *
- * Types	u8 u16 u32 u64 bool size_t gfp_t, EINVAL ENOSPC ENOMEM, memcpy memset,
+ * Types	u8 u16 u32 u64 s64 bool size_t gfp_t, EINVAL ENOSPC ENOMEM, memcpy memset,
  *		likely unlikely, ALIGN DIV_ROUND_UP, offsetof.
  *
  * Pages	PORT_PAGE_SHIFT, PORT_PAGE_SIZE: those of the memory that objects live in.
@@ -31,6 +31,7 @@
  *		kernel's ordering: _relaxed none, _acquire and _release what they say, else full.
  *
  * Bits		__ffs64(word): the lowest set bit of a word that is not 0.
+ *		fls64(word): the highest one plus 1, 0 for 0.
  *		prefetchw(addr): a hint.
  *
  * Locks	struct port_lock: short, may be taken in atomic context, holder must not sleep.
@@ -56,8 +57,10 @@
  *		NULL if it is not contiguous there. port_chain_piece(&offset, &len): narrows the
  *		range to the longer of its contiguous pieces. port_chain_read(), port_chain_write() and
  *		port_chain_copy() copy bytes out of, into and between chains.
- *		port_chain_idle(pages): the bytes that a chain which is in use in part keeps from the
- *		system, on average, and no object uses.
+ *		port_chain_held(pages, end): the pages that a chain of so many keeps from the system
+ *		while nothing is stored behind @end, bytes; those behind come when they are written,
+ *		if the host can do that. port_chain_idle(pages): the bytes that this keeps from the
+ *		system and from objects, on average over where the end may be.
  *		struct port_store: the page store of one pool, where chains come from.
  */
 

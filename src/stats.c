@@ -31,6 +31,7 @@ void pool_count(const struct zs_pool *pool, struct class_count *count)
 			continue;
 		count[class - 1].zspages[tenth(&pool->classes.class[class - 1], inuse)]++;
 		count[class - 1].objects += inuse;
+		count[class - 1].pages += zspage_held(zspage, &pool->classes.class[class - 1]);
 	}
 }
 
@@ -49,12 +50,11 @@ static void show_class(const struct size_class *class, const struct class_count 
 	slots = zspages * class->geometry.slots;
 	spare = slots > count->objects ? (slots - count->objects) / class->geometry.slots : 0;
 	port_print(out, " %13llu %10llu %10llu %16u %8llu\n", (unsigned long long)slots,
-		   (unsigned long long)count->objects,
-		   (unsigned long long)zspages * class->geometry.pages, class->geometry.pages,
-		   (unsigned long long)spare * class->geometry.pages);
+		   (unsigned long long)count->objects, (unsigned long long)count->pages,
+		   class->geometry.pages, (unsigned long long)spare * class->geometry.pages);
 	total->objects += count->objects;
 	sums[0] += slots;
-	sums[1] += zspages * class->geometry.pages;
+	sums[1] += count->pages;
 	sums[2] += spare * class->geometry.pages;
 }
 

@@ -135,6 +135,7 @@ u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t
 	}
 	memset(zspage->used, 0, sizeof(zspage->used));
 	WRITE_ONCE(zspage->inuse, 0);
+	atomic64_add(class_held(class, 0), &zspages->pages);
 	/* Pairs with the acquire in the kernel's migration: the count is that of this life. */
 	smp_store_release(&zspage->class, (u16)(class->index + 1));
 	return number;
@@ -154,6 +155,7 @@ int zspage_release(struct zspages *zspages, const struct size_class *class, u32 
 	struct zspage *zspage = zspage_at(zspages, number);
 	int trim = port_chain_free(&zspages->store, &zspage->chain, class->geometry.pages);
 
+	atomic64_sub(class_held(class, 0), &zspages->pages);
 	descriptor_free(zspages, zspage_lines(class->geometry), number);
 	return trim;
 }
@@ -216,6 +218,17 @@ void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number
 		zspage_at(zspages, zspage->next)->prev = zspage->prev;
 }
 
+/* The end of a zspage has moved: count the pages that it holds. */
+static void zspages_hold(struct zspages *zspages, struct size_class *class, u32 from, u32 to)
+{
+	u64 more = (u64)class_held(class, to) - class_held(class, from);
+
+	if (!more)
+		return;
+	class->held += more;
+	atomic64_add(more, &zspages->pages);
+}
+
 /* Change how many slots are used, and the list with it. A full zspage is in none. */
 static void zspage_count(struct zspages *zspages, struct size_class *class, u32 number, u32 inuse)
 {
@@ -248,12 +261,15 @@ static void zspage_count(struct zspages *zspages, struct size_class *class, u32 
 u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u32 handle)
 {
 	struct zspage *zspage = zspage_at(zspages, number);
+	u32 end = zspage_end(zspage, class);
 	u32 word = 0, slot;
 
 	while (zspage->used[word] == ~0ULL)
 		word++;
 	slot = word * 64 + __ffs64(~zspage->used[word]);
-	zspage->used[word] |= 1ULL << slot % 64;
+	WRITE_ONCE(zspage->used[word], zspage->used[word] | 1ULL << slot % 64);
+	if (slot >= end)
+		zspages_hold(zspages, class, end, slot + 1);
 	zspage_handles(zspage, class)[slot] = handle;
 	zspage_count(zspages, class, number, zspage->inuse + 1U);
 	return (u8)slot;
@@ -272,8 +288,12 @@ u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u3
 bool zspage_put(struct zspages *zspages, struct size_class *class, u32 number, u8 slot)
 {
 	struct zspage *zspage = zspage_at(zspages, number);
+	u64 *word = &zspage->used[slot / 64];
+	u32 end = zspage_end(zspage, class);
 
-	zspage->used[slot / 64] &= ~(1ULL << slot % 64);
+	WRITE_ONCE(*word, *word & ~(1ULL << slot % 64));
+	if (slot + 1U == end)
+		zspages_hold(zspages, class, end, zspage_end(zspage, class));
 	if (zspage->inuse > 1) {
 		zspage_count(zspages, class, number, zspage->inuse - 1U);
 		return false;

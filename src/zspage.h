@@ -40,6 +40,7 @@ struct zspages {
 	struct port_lock lock; /* protects what follows */
 	u32 free[ZSPAGE_MAX_LINES + 1]; /* first dead descriptor, by lines; linked by next */
 	u32 fresh[ZSPAGE_MAX_LINES + 1]; /* next line that was never used, by lines */
+	atomic64_t pages; /* that the zspages hold; needs no lock */
 };
 
 /* The first line of each chunk of the table says how it is cut. */
@@ -97,6 +98,27 @@ static inline u32 zspage_group(const struct size_class *class, u32 inuse)
 		group++;
 	}
 	return group;
+}
+
+/* Where in a zspage nothing is stored any more: the slot behind the last that is used. */
+static inline u32 zspage_end(const struct zspage *zspage, const struct size_class *class)
+{
+	u32 word = (class->geometry.slots - 1) / 64;
+
+	while (word && !READ_ONCE(zspage->used[word]))
+		word--;
+	return word * 64 + (u32)fls64(READ_ONCE(zspage->used[word]));
+}
+
+/* The pages that a zspage holds if that is its end. */
+static inline u32 class_held(const struct size_class *class, u32 end)
+{
+	return port_chain_held(class->geometry.pages, (size_t)end * class->size);
+}
+
+static inline u32 zspage_held(const struct zspage *zspage, const struct size_class *class)
+{
+	return class_held(class, zspage_end(zspage, class));
 }
 
 static inline bool zspage_is_full(const struct zspage *zspage, const struct size_class *class)

@@ -67,7 +67,7 @@ static void check_zspages(struct zs_pool *pool, struct size_class *class, struct
 		assert_false(atomic_read(&zspage->pins) & ZSPAGE_FROZEN);
 		tally->zspages++;
 		tally->objects += zspage->inuse;
-		tally->pages += class->geometry.pages;
+		tally->pages += zspage_held(zspage, class);
 		tally->pins += (u64)zspage_pins(zspage);
 		tally->partial += !zspage_is_full(zspage, class);
 	}

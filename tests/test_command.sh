@@ -238,7 +238,7 @@ test_analyze_json() {
 			assert found["best_chain"] == memory.index(min(memory)) + 1
 			classes = found["classes"]
 			assert sum(c["objects"] for c in classes) == found["objects"]
-			assert sum(c["zspages"] * c["pages_per_zspage"] for c in classes) * page == memory[-1]
+			assert sum(c["pages"] for c in classes) * page == memory[-1]
 			waste = sum(c["waste_rounding"] + c["waste_tails"] + c["waste_free"] for c in classes)
 			assert memory[-1] == found["compressed"] + waste
 		END

@@ -125,7 +125,7 @@ static uint64_t check_classes(const json_t *shown, const struct zs_pool *pool)
 			json_array_get(tenths, ZS_PUBLISHED_TENTHS - 1));
 		objects += real->objects;
 		stored += real->objects * real->size;
-		pages += real->zspages * real->geometry.pages;
+		pages += number_of(class, "pages");
 	}
 	assert_int_equal(number_of(shown, "objects"), objects);
 	assert_int_equal(number_of(shown, "stored"), stored);

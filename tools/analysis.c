@@ -180,14 +180,19 @@ static struct class_use use_class(const struct class_table *table, const struct 
 				  const uint64_t *sizes)
 {
 	struct class_use use = { .objects = 0 };
+	uint64_t full, rest, rest_pages;
 
 	for (size_t size = class->least; size <= class->size; size++) {
 		use.objects += sizes[size];
 		use.rounding += sizes[size] * (class->size - size);
 	}
-	use.zspages = (use.objects + class->slots - 1) / class->slots;
-	use.tails = use.zspages * class_tail(table, class);
-	use.free = (use.zspages * class->slots - use.objects) * class->size;
+	full = use.objects / class->slots;
+	rest = use.objects % class->slots * class->size;
+	rest_pages = (rest + table->page_size - 1) / table->page_size;
+	use.zspages = full + (rest ? 1 : 0);
+	use.pages = full * class->pages + rest_pages;
+	use.tails = full * class_tail(table, class);
+	use.free = rest_pages * table->page_size - rest;
 	return use;
 }
 
@@ -198,7 +203,7 @@ static uint64_t memory_of(const struct class_table *table, const uint64_t *sizes
 	for (size_t i = 0; i < table->count; i++) {
 		struct class_use use = use_class(table, &table->class[i], sizes);
 
-		memory += class_use_memory(table, i, &use);
+		memory += use.pages * table->page_size;
 	}
 	return memory;
 }

@@ -15,9 +15,10 @@
 struct class_use {
 	uint64_t objects;
 	uint64_t zspages;
+	uint64_t pages; /* up to the last object of each zspage */
 	uint64_t rounding; /* in slots, behind their objects */
-	uint64_t tails; /* in zspages, behind their last slots */
-	uint64_t free; /* in slots of the last zspage that hold nothing */
+	uint64_t tails; /* in full zspages, behind their last slots */
+	uint64_t free; /* behind the last object, on its page */
 };
 
 /* What one algorithm makes of the pages. */
@@ -55,12 +56,6 @@ double outcome_ratio(const struct analysis *analysis, const struct outcome *outc
 static inline uint64_t class_use_waste(const struct class_use *use)
 {
 	return use->rounding + use->tails + use->free;
-}
-
-static inline uint64_t class_use_memory(const struct class_table *table, size_t index,
-					const struct class_use *use)
-{
-	return use->zspages * table->class[index].pages * table->page_size;
 }
 
 #endif /* TOOLS_ANALYSIS_H */

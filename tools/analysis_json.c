@@ -6,11 +6,12 @@
 
 static json_t *class_json(const struct class *class, const struct class_use *use)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "size", number(class->size),
-			 "pages_per_zspage", number(class->pages), "slots_per_zspage",
-			 number(class->slots), "objects", number(use->objects), "zspages",
-			 number(use->zspages), "waste_rounding", number(use->rounding),
-			 "waste_tails", number(use->tails), "waste_free", number(use->free));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "size",
+			 number(class->size), "pages_per_zspage", number(class->pages),
+			 "slots_per_zspage", number(class->slots), "objects", number(use->objects),
+			 "zspages", number(use->zspages), "pages", number(use->pages),
+			 "waste_rounding", number(use->rounding), "waste_tails", number(use->tails),
+			 "waste_free", number(use->free));
 }
 
 static json_t *classes_json(const struct class_table *table, const struct outcome *outcome)

@@ -101,7 +101,7 @@ static void print_classes(const struct analysis *analysis, const struct outcome 
 			continue;
 		printf("  %5zu %5u %5u", table->class[i].size, table->class[i].pages,
 		       table->class[i].slots);
-		print_use(use, class_use_memory(table, i, use));
+		print_use(use, use->pages * table->page_size);
 		total.objects += use->objects;
 		total.zspages += use->zspages;
 		total.rounding += use->rounding;

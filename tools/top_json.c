@@ -12,10 +12,11 @@ static json_t *class_json(const struct zs_published_class *class)
 
 	for (unsigned int i = 0; i < ZS_PUBLISHED_TENTHS; i++)
 		append(zspages, number(class->zspages[i]));
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "size", number(class->size),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "size", number(class->size),
 			 "pages_per_zspage", number(class->pages), "slots_per_zspage",
-			 number(class->slots), "zspages", number(top_zspages(class)), "objects",
-			 number(class->objects), "zspages_by_fullness", zspages);
+			 number(class->slots), "zspages", number(top_zspages(class)), "pages",
+			 number(class->held), "objects", number(class->objects),
+			 "zspages_by_fullness", zspages);
 }
 
 static json_t *deferred_json(const struct zs_published_pool *pool)

@@ -112,7 +112,7 @@ static void print_classes(const struct zs_published_pool *pool, FILE *out)
 				"pages");
 		any = true;
 		fprintf(out, "  %6" PRIu32 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " ",
-			class->size, class->objects, zspages, zspages * class->pages);
+			class->size, class->objects, zspages, class->held);
 		print_fullness(class, zspages, out);
 	}
 }

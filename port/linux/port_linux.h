@@ -153,6 +153,11 @@ static inline size_t port_chain_bytes(unsigned int pages)
 	return pages * sizeof(struct page *);
 }
 
+static inline unsigned int port_chain_held(unsigned int pages, size_t end)
+{
+	return pages;
+}
+
 static inline size_t port_chain_idle(unsigned int pages)
 {
 	return pages * PAGE_SIZE / 2;

@@ -23,6 +23,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef int64_t s64;
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define noinline __attribute__((noinline))
@@ -212,6 +213,11 @@ static inline unsigned int __ffs64(u64 word)
 	return (unsigned int)__builtin_ctzll(word);
 }
 
+static inline unsigned int fls64(u64 word)
+{
+	return word ? 64U - (unsigned int)__builtin_clzll(word) : 0;
+}
+
 static inline void prefetchw(const void *address)
 {
 	__builtin_prefetch(address, 1);
@@ -385,6 +391,12 @@ static inline size_t port_chain_bytes(unsigned int pages)
 }
 
 /* What was never written, or discarded, is not resident. */
+static inline unsigned int port_chain_held(unsigned int pages, size_t end)
+{
+	(void)pages;
+	return (unsigned int)((end + PORT_PAGE_SIZE - 1) >> PORT_PAGE_SHIFT);
+}
+
 static inline size_t port_chain_idle(unsigned int pages)
 {
 	(void)pages;

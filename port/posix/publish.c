@@ -70,7 +70,7 @@ static void futex_wake(u32 *word)
 static u64 resident_bytes(struct zs_pool *pool)
 {
 	struct port_store *store = &pool->zspages.store;
-	u64 pages = atomic64_read(&pool->pages);
+	u64 pages = atomic64_read(&pool->zspages.pages);
 
 	port_lock(&store->lock);
 	pages += store->dirty_pages;
@@ -109,6 +109,7 @@ static void count_classes(struct zs_published_pool *to, const struct classes *cl
 		class->slots = classes->class[i].geometry.slots;
 		memcpy(class->zspages, count[i].zspages, sizeof(class->zspages));
 		class->objects = count[i].objects;
+		class->held = count[i].pages;
 		to->objects += class->objects;
 		to->stored += class->objects * class->size;
 	}
@@ -123,7 +124,7 @@ static void count_pool(struct counting *counting, struct zs_pool *pool, u64 id)
 	to->id = id;
 	memcpy(to->name, pool->name, sizeof(to->name));
 	to->page_size = (u32)PORT_PAGE_SIZE;
-	to->pages = atomic64_read(&pool->pages);
+	to->pages = atomic64_read(&pool->zspages.pages);
 	to->resident = resident_bytes(pool);
 	to->pages_compacted = atomic64_read(&pool->pages_compacted);
 	to->misuses = atomic64_read(&pool->misuses);
