@@ -202,6 +202,13 @@ make_pages() {
 	head -c $((page * 200)) "$zsmalloc" >"$dir/program"
 }
 
+# So many of one kind that they fill zspages.
+make_alike() {
+	for _ in $(seq 40); do
+		head -c $((page * 10)) "$dir/program"
+	done >"$dir/alike"
+}
+
 test_analyze() {
 	make_pages
 	answers 'Same-filled pages, which take no memory: 3 (' analyze "$dir/same" "$dir/random"
@@ -214,7 +221,8 @@ test_analyze() {
 
 # What analyze reckons is what a store has (exit) of the same pages; and its sums are right.
 test_analyze_json() {
-	set -- "$dir/same" "$dir/random" "$dir/program"
+	make_alike
+	set -- "$dir/same" "$dir/random" "$dir/program" "$dir/alike"
 	"$zsmalloc" analyze --json "$@" >"$dir/analyze" || fault 'analyze --json'
 	for algorithm in lz4 lz4hc zstd deflate; do
 		run "$zsmalloc" exit --json --rounds 1 --algorithm "$algorithm" "$@"
