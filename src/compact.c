@@ -205,13 +205,14 @@ static u32 source_settle(struct zs_pool *pool, struct size_class *class, u32 num
  */
 static void class_settle(struct zs_pool *pool, struct size_class *class, u64 *freed)
 {
-	u32 number, end;
+	u32 number;
 
 	port_lock(&class->lock);
 	*freed += class->held;
 	number = class_is_sparse(class) ? 0 : source_freeze(&pool->zspages, class, 0);
 	if (number) {
-		end = source_settle(pool, class, number);
+		u32 end = source_settle(pool, class, number);
+
 		port_chain_discard(&zspage_at(&pool->zspages, number)->chain,
 				   (size_t)end * class->size, class->geometry.pages);
 		zspage_thaw(zspage_at(&pool->zspages, number));
