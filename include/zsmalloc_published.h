@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define ZS_PUBLISHED_NAME "zsmalloc-published"
-#define ZS_PUBLISHED_VERSION 1
+#define ZS_PUBLISHED_VERSION 2
 #define ZS_PUBLISHED_POOLS 64 /* more than these are not shown: bits of a word */
 #define ZS_PUBLISHED_CLASSES 512
 #define ZS_PUBLISHED_TENTHS 11

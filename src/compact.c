@@ -207,6 +207,8 @@ static void class_settle(struct zs_pool *pool, struct size_class *class, u64 *fr
 {
 	u32 number;
 
+	if (class_held(class, 0)) /* an empty zspage has its pages: there is nothing to gain */
+		return;
 	port_lock(&class->lock);
 	*freed += class->held;
 	number = class_is_sparse(class) ? 0 : source_freeze(&pool->zspages, class, 0);
@@ -223,6 +225,7 @@ static void class_settle(struct zs_pool *pool, struct size_class *class, u64 *fr
 
 static void class_compact(struct zs_pool *pool, struct size_class *class, u64 *freed)
 {
+	u64 before = *freed;
 	u32 failed = 0;
 
 	/* A process that yields on a busy machine gets the CPU back after milliseconds. */
@@ -237,6 +240,8 @@ static void class_compact(struct zs_pool *pool, struct size_class *class, u64 *f
 			cond_resched();
 	}
 	class_settle(pool, class, freed);
+	if (*freed != before)
+		cond_resched();
 }
 
 /* Count pages that compaction freed. What it moved may have taken more than it gave. */
@@ -276,6 +281,7 @@ int pool_compact_some(struct zs_pool *pool)
 		struct size_class *class = &pool->classes.class[pool->compact_next];
 
 		if (class_compact_one(pool, class, 0, &freed) != COMPACTED_ONE) {
+			class_settle(pool, class, &freed);
 			pool->compact_next = (pool->compact_next + 1) % pool->classes.count;
 			classes++;
 		}

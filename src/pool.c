@@ -616,7 +616,7 @@ size_t zs_huge_class_size(struct zs_pool *pool)
  * @pool: the pool
  *
  * In a process those behind the last object of a zspage don't count: they take no memory until they are
- * written, or are free memory that the pool keeps for a while.
+ * written, or are free memory that the pool keeps until it is compacted.
  *
  * Context: Any.
  * Return: the number.

@@ -133,7 +133,8 @@ u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t
 		descriptor_free(zspages, lines, number);
 		return 0;
 	}
-	memset(zspage->used, 0, sizeof(zspage->used));
+	for (u32 word = 0; word < ZS_MAX_SLOTS / 64; word++)
+		WRITE_ONCE(zspage->used[word], 0); /* who counts zspages may read it */
 	WRITE_ONCE(zspage->inuse, 0);
 	atomic64_add(class_held(class, 0), &zspages->pages);
 	/* Pairs with the acquire in the kernel's migration: the count is that of this life. */

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -45,7 +46,7 @@ static char scratch[] = "/tmp/test_pressure.XXXXXX";
 static char fifo[64];
 static int fifo_end;
 static atomic_short said[SOURCES]; /* what poll() is to tell of them */
-static atomic_bool refuse_malloc, refuse_pipe;
+static atomic_bool refuse_malloc, refuse_socketpair;
 static atomic_int refuse_worker; /* calls till the one that fails; 0: none does */
 static struct zs_pool *_Atomic hold; /* its compaction waits for what it must not */
 static atomic_bool inside, destroyed, touched_late;
@@ -69,9 +70,9 @@ int __wrap_poll(struct pollfd *file, nfds_t count, int timeout);
 
 int __wrap_poll(struct pollfd *file, nfds_t count, int timeout)
 {
-	int ready;
+	int ready, patience = 50;
 
-	if (timeout >= 0) {
+	if (count == 1) {
 		if (timeout < atomic_load(&shortest_pause))
 			atomic_store(&shortest_pause, timeout);
 		if (timeout > atomic_load(&longest_pause))
@@ -84,7 +85,7 @@ int __wrap_poll(struct pollfd *file, nfds_t count, int timeout)
 			file[i].revents = file[i].fd < 0 ? 0 : atomic_exchange(&said[i], 0);
 			ready = file[i].revents != 0;
 		}
-	} while (!ready);
+	} while (!ready && --patience);
 	return ready;
 }
 
@@ -113,13 +114,15 @@ void *__wrap_malloc(size_t size)
 	return atomic_load(&refuse_malloc) ? NULL : __real_malloc(size);
 }
 
-int __real_pipe2(int *ends, int flags);
-int __wrap_pipe2(int *ends, int flags);
+int __real_socketpair(int domain, int type, int protocol, int *ends);
+int __wrap_socketpair(int domain, int type, int protocol, int *ends);
 
-int __wrap_pipe2(int *ends, int flags)
+int __wrap_socketpair(int domain, int type, int protocol, int *ends)
 {
 	errno = EMFILE;
-	return atomic_load(&refuse_pipe) ? -1 : __real_pipe2(ends, flags);
+	if (atomic_load(&refuse_socketpair))
+		return -1;
+	return __real_socketpair(domain, type, protocol, ends);
 }
 
 int __real_port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *arg);
@@ -452,9 +455,9 @@ static void test_refused(void **state)
 	atomic_store(&refuse_worker, 2); /* the pool's own is the first */
 	check_unwatched();
 	assert_int_equal(atomic_load(&refuse_worker), 0);
-	atomic_store(&refuse_pipe, true);
+	atomic_store(&refuse_socketpair, true);
 	check_unwatched();
-	atomic_store(&refuse_pipe, false);
+	atomic_store(&refuse_socketpair, false);
 }
 
 /* A pool that there is no memory to note is not watched; others are. */
@@ -584,17 +587,16 @@ static void test_fork(void **state)
 }
 
 /* A program may close what it does not know, and use the numbers for files of its own. */
-static void test_closed(void **state)
+static void check_closed(int (*make_own)(void))
 {
 	struct zs_pool *pool;
 	int own, first = dup(fifo_end), number;
 	struct stat stat;
 
-	(void)state;
 	assert_true(first >= 0);
 	close(first); /* the lowest that is free */
 	pool = make_wasteful_pool(0);
-	own = memfd_create("the program's own", 0);
+	own = make_own();
 	assert_int_equal(own, first + 3);
 	for (number = first; number < own; number++)
 		assert_int_equal(dup2(own, number), number);
@@ -604,6 +606,24 @@ static void test_closed(void **state)
 		assert_int_equal(stat.st_size, 0);
 		close(number);
 	}
+}
+
+static int own_file(void)
+{
+	return memfd_create("the program's own", 0);
+}
+
+/* For poll() there is never anything in it. */
+static int own_quiet(void)
+{
+	return eventfd(0, 0);
+}
+
+static void test_closed(void **state)
+{
+	(void)state;
+	check_closed(own_file);
+	check_closed(own_quiet);
 }
 
 /* The system as it is. */

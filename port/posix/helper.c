@@ -23,5 +23,10 @@ int port_helper_start(struct port_helper *helper, void (*run)(void *arg), void *
 
 void port_helper_end(struct port_helper *helper)
 {
+	int cancel;
+
+	/* Whoever drains has the drain mutex, and is not to be cancelled with it. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_join(helper->thread, NULL);
+	pthread_setcancelstate(cancel, NULL);
 }

@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@
 
 #define PAUSE_MS 1000 /* at least, from one time to the next */
 #define PAUSE_FACTOR 9 /* times what the last one took */
+#define LOOK_MS 10000 /* between looks whether to stop, if that can't be heard */
 #define PATH_BYTES 4096
 #define EVENTS_BYTES 512
 #define SOURCES 2
@@ -62,7 +64,8 @@ static struct {
 	bool fork_handled;
 	bool running;
 	struct port_worker worker; /* the watcher's thread */
-	struct own_file stop[2]; /* a pipe */
+	struct own_file stop[2]; /* a pair of sockets: the watcher listens to the first */
+	atomic_t stopping; /* nor has it to hear that: the program may have closed them */
 	struct source source[SOURCES]; /* the watcher's while it is running */
 	unsigned int sources;
 	pthread_mutex_t lock; /* protects what follows */
@@ -110,7 +113,7 @@ static bool source_tells(struct source *source, short said)
 	if (!gone && source->kind == SOURCE_EVENTS)
 		gone = pread(source->file.number, text, sizeof(text), 0) <= 0;
 	else if (!gone && source->kind == SOURCE_STREAM)
-		gone = read(source->file.number, text, sizeof(text)) <= 0;
+		gone = read(source->file.number, text, sizeof(text)) <= 0 && errno != EAGAIN;
 	else if (!gone)
 		gone = said & (POLLERR | POLLHUP | POLLNVAL);
 	if (gone)
@@ -124,13 +127,13 @@ enum awaited {
 	AWAITED_STOP,
 };
 
-/* Wait for the first so many sources, at most so many milliseconds, or for ever if that is negative. */
+/* Wait for the first so many sources, at most so many milliseconds. */
 static enum awaited await(unsigned int sources, int timeout)
 {
 	struct pollfd file[SOURCES + 1];
 	bool pressure = false;
 
-	if (!own_file_is_ours(&watcher.stop[0]))
+	if (atomic_read(&watcher.stopping) || !own_file_is_ours(&watcher.stop[0]))
 		return AWAITED_STOP; /* nobody could say it later */
 	for (unsigned int i = 0; i < sources; i++) {
 		const struct source *source = &watcher.source[i];
@@ -155,7 +158,7 @@ static void watch(void *arg)
 	enum awaited awaited;
 
 	(void)arg;
-	while ((awaited = await(watcher.sources, -1)) != AWAITED_STOP) {
+	while ((awaited = await(watcher.sources, LOOK_MS)) != AWAITED_STOP) {
 		u64 start = port_now();
 		u64 pause_ms;
 
@@ -289,10 +292,12 @@ static bool files_open(void)
 	int stop[2];
 
 	sources_open();
-	if (watcher.sources && pipe2(stop, O_CLOEXEC) == 0) {
+	if (watcher.sources && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stop) == 0) {
 		if (own_file_keep(&watcher.stop[0], stop[0]) &&
 		    own_file_keep(&watcher.stop[1], stop[1]))
 			return true;
+		close(stop[0]);
+		close(stop[1]);
 	}
 	while (watcher.sources)
 		source_close();
@@ -321,6 +326,7 @@ static bool watcher_start(void)
 	if (!files_open())
 		return false;
 	memset(&watcher.worker, 0, sizeof(watcher.worker));
+	atomic_set(&watcher.stopping, 0);
 	if (port_worker_init(&watcher.worker, watch, NULL)) {
 		files_close();
 		return false;
@@ -333,11 +339,9 @@ static bool watcher_start(void)
 /* Under the setup lock, with no pool left. If the pipe is not ours any more, the watcher has seen it. */
 static void watcher_stop(void)
 {
-	ssize_t told = 0;
-
+	atomic_set(&watcher.stopping, 1);
 	if (own_file_is_ours(&watcher.stop[1]))
-		told = write(watcher.stop[1].number, "", 1);
-	(void)told; /* an empty pipe takes a byte */
+		send(watcher.stop[1].number, "", 1, MSG_NOSIGNAL);
 	port_worker_stop(&watcher.worker);
 	files_close();
 	watcher.running = false;
@@ -372,7 +376,9 @@ static void pool_unwatch(const struct zs_pool *pool)
 {
 	struct watched **link = &watcher.pools;
 	struct watched *watched;
+	int cancel;
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* to wait is to be cancelled */
 	pthread_mutex_lock(&watcher.lock);
 	while (watcher.busy && watcher.busy->pool == pool)
 		pthread_cond_wait(&watcher.done, &watcher.lock);
@@ -382,6 +388,7 @@ static void pool_unwatch(const struct zs_pool *pool)
 	if (watched)
 		*link = watched->next;
 	pthread_mutex_unlock(&watcher.lock);
+	pthread_setcancelstate(cancel, NULL);
 	free(watched);
 }
 
