@@ -198,6 +198,8 @@ static void test_one_of_two_frees_wins(void **state)
 	}
 }
 
+static atomic_uint
+	ready; /* to be stopped: a thread that is only starting may hold locks of malloc()'s */
 static atomic_uint asked; /* to compact */
 static atomic_uint done;
 static atomic_uint stopped; /* in the signal's handler */
@@ -222,6 +224,7 @@ static void wait_until_at_least(const atomic_uint *counter, unsigned int value)
 
 static void *compact_when_asked(void *arg)
 {
+	atomic_store(&ready, 1);
 	for (unsigned int turn = 1; turn <= ROUNDS; turn++) {
 		wait_until_at_least(&asked, turn);
 		zs_compact(pool);
@@ -311,6 +314,7 @@ static void test_freed_while_moved(void **state)
 	setup_pool();
 	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
 	assert_int_equal(pthread_create(&compacting, NULL, compact_when_asked, NULL), 0);
+	wait_until_at_least(&ready, 1);
 	for (unsigned int turn = 1; turn <= ROUNDS; turn++) {
 		unsigned long handle[2 * SLOTS];
 
