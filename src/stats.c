@@ -35,11 +35,21 @@ void pool_count(const struct zs_pool *pool, struct class_count *count)
 	}
 }
 
+/* The pages that so many objects of a class hold when they are as close together as can be. */
+static u64 pages_needed(const struct size_class *class, u64 objects)
+{
+	u32 slots = class->geometry.slots;
+	u32 rest = (u32)(objects % slots);
+
+	return objects / slots * class_held(class, slots) + (rest ? class_held(class, rest) : 0);
+}
+
 /* A row, added to @total. */
 static void show_class(const struct size_class *class, const struct class_count *count,
 		       struct class_count *total, u64 *sums, struct port_out *out)
 {
-	u64 zspages = 0, slots, spare;
+	u64 zspages = 0, needed = pages_needed(class, count->objects);
+	u64 slots, freeable;
 
 	port_print(out, " %5u %5u", class->index, class->size);
 	for (unsigned int i = 0; i < POOL_TENTHS; i++) {
@@ -48,14 +58,14 @@ static void show_class(const struct size_class *class, const struct class_count 
 		total->zspages[i] += count->zspages[i];
 	}
 	slots = zspages * class->geometry.slots;
-	spare = slots > count->objects ? (slots - count->objects) / class->geometry.slots : 0;
+	freeable = count->pages > needed ? count->pages - needed : 0;
 	port_print(out, " %13llu %10llu %10llu %16u %8llu\n", (unsigned long long)slots,
 		   (unsigned long long)count->objects, (unsigned long long)count->pages,
-		   class->geometry.pages, (unsigned long long)spare * class->geometry.pages);
+		   class->geometry.pages, (unsigned long long)freeable);
 	total->objects += count->objects;
 	sums[0] += slots;
 	sums[1] += count->pages;
-	sums[2] += spare * class->geometry.pages;
+	sums[2] += freeable;
 }
 
 /**
