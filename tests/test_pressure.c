@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "pool.h"
@@ -619,11 +620,27 @@ static int own_quiet(void)
 	return eventfd(0, 0);
 }
 
+static int own_peer;
+
+static int own_socket(void)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	own_peer = pair[1];
+	return pair[0];
+}
+
 static void test_closed(void **state)
 {
+	char byte;
+
 	(void)state;
 	check_closed(own_file);
 	check_closed(own_quiet);
+	check_closed(own_socket);
+	assert_int_equal(recv(own_peer, &byte, 1, MSG_DONTWAIT), 0); /* nothing but its end */
+	close(own_peer);
 }
 
 /* The system as it is. */
