@@ -2,9 +2,9 @@
 /*
  * Size classes: see class.h. Here is how they are cut.
  *
- * A class costs its objects' shares of the zspages that hold them, and, as one zspage is seldom full,
- * half a zspage. Many classes of long chains are best for many objects, few of short ones for few. So
- * sizes are cut into classes, and each class gets its chain, as is cheapest in all for a pool of some
+ * A class costs its objects' shares of the zspages that hold them, and, as one zspage is seldom full, what
+ * such a one keeps idle. Many classes of long chains are best for many objects, few of short ones for few.
+ * So sizes are cut into classes, and each class gets its chain, as is cheapest in all for a pool of some
  * 150,000 objects: as many of each slot size, and then as many bytes, so that small ones are cut as
  * finely. A pool of any number is hardly worse off than if it had been cut for that.
  */
