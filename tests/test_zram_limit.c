@@ -158,7 +158,7 @@ static void test_discard_makes_room(void **state)
 	zram_destroy(zram);
 }
 
-/* The limit is rounded up to whole pages. What is below a zspage's memory holds no object. */
+/* The limit is rounded up to whole pages. */
 static void test_tiny_limit(void **state)
 {
 	struct zram *zram = create_store(NR_PAGES, (struct zram_options){ .mem_limit = 1 });
