@@ -25,6 +25,10 @@
  * no word waits without an alarm. Whoever raises the alarm by an exchange with the drain's also sees
  * that the worker, which called the drain, is no longer due, and wakes it.
  *
+ * Politeness. The worker's drain looks, after each batch, whether others want its CPU: most likely those who
+ * exit, and on a machine that is busy they would wait for it. If so it leaves the rest to a drain that comes
+ * soon, as long as the queue is not half full: so what waits shrinks by a batch in each pause at least.
+ *
  * The next host is chosen ahead: the first word of a chunk is fetched, step by step, while the chunk
  * fills, and hosts the next one; the chunk's last word takes its place.
  */
@@ -35,6 +39,8 @@ enum deferred_alarm {
 	ALARM_SOON, /* within the drain delay */
 	ALARM_NOW,
 };
+
+#define POLITE_PAUSE_MS 5 /* within which a drain that gave way goes on */
 
 static size_t drainer_bytes(const struct deferred *queue)
 {
@@ -469,6 +475,17 @@ static bool lane_is_open(const struct deferred_lane *lane)
 	return smp_load_acquire(&lane->open) != NULL;
 }
 
+static bool lane_is_closing(const struct deferred_lane *lane)
+{
+	return atomic_read(&lane->guard) & GUARD_CLOSING;
+}
+
+/* Whether the owner of a lane is to pass the heavy fence. */
+static bool fence_is_wanted(const void *queue, unsigned int number)
+{
+	return lane_is_closing(deferred_own(queue, number));
+}
+
 /* Close all lanes that are open, whoever's they are. Waits for the producers that are in them. */
 static void close_all(struct deferred *queue)
 {
@@ -484,11 +501,11 @@ static void close_all(struct deferred *queue)
 	}
 	if (!any)
 		return;
-	port_fence_heavy(); /* see lane_seize() */
+	port_fence_heavy(fence_is_wanted, queue); /* see lane_seize() */
 	for (unsigned int i = 0; i < queue->lanes; i++) {
 		struct deferred_lane *lane = &queue->lane[i];
 
-		if (!(atomic_read(&lane->guard) & GUARD_CLOSING))
+		if (!lane_is_closing(lane))
 			continue;
 		lane_seize(queue, lane);
 		if (lane->open)
@@ -530,14 +547,14 @@ static u32 chunk_words(const struct deferred_chunk *chunk)
  * Returns how many words that is: 0 if there is no chunk, for each has one or a host. Under the
  * drain mutex.
  */
-static u64 collect(struct deferred *queue, bool may_sleep)
+static u64 collect(struct deferred *queue, enum deferred_manner manner)
 {
 	struct deferred_chunk *newest, *oldest = NULL;
 	u64 words = 0;
 
 	atomic_xchg(&queue->alarm, ALARM_NONE); /* before the lanes: see the head of this file */
 	smp_mb(); /* pairs with lane_open() */
-	if (may_sleep) {
+	if (manner != DRAIN_SOME) {
 		close_all(queue);
 	} else {
 		close_own(queue);
@@ -570,8 +587,8 @@ static struct deferred_chunk *chunk_take(struct deferred *queue)
 	return chunk;
 }
 
-/* Leave what is left to a drain that is to come at once. */
-static void uncollect(struct deferred *queue)
+/* Leave what is left to a drain that is to come at once, or after a pause. */
+static void uncollect(struct deferred *queue, enum deferred_manner manner)
 {
 	struct deferred_chunk *chunk = chunk_take(queue);
 
@@ -579,7 +596,14 @@ static void uncollect(struct deferred *queue)
 		return;
 	for (; chunk; chunk = chunk_take(queue))
 		chunk_push(queue, chunk);
-	raise_alarm(queue, ALARM_NOW);
+	if (manner == DRAIN_SOME) {
+		raise_alarm(queue, ALARM_NOW);
+		return;
+	}
+	/* A producer may have raised the alarm already, for a drain that is later than this. */
+	atomic_cmpxchg(&queue->alarm, ALARM_NONE, ALARM_SOON);
+	queue->ops->wake(queue->owner,
+			 queue->delay_ms < POLITE_PAUSE_MS ? queue->delay_ms : POLITE_PAUSE_MS);
 }
 
 /* A chunk's words are free: free what it lived in. */
@@ -595,7 +619,7 @@ static void chunk_done(struct deferred *queue, struct deferred_chunk *chunk)
 }
 
 /* Free what has been gathered and return its credit, then let others run. */
-static void batch_free(struct deferred_drainer *drainer, bool may_sleep)
+static void batch_free(struct deferred_drainer *drainer, enum deferred_manner manner)
 {
 	struct deferred *queue = drainer->queue;
 
@@ -606,13 +630,13 @@ static void batch_free(struct deferred_drainer *drainer, bool may_sleep)
 	atomic64_sub(drainer->credit, &queue->taken);
 	drainer->batched = 0;
 	drainer->credit = 0;
-	if (may_sleep)
+	if (manner != DRAIN_SOME)
 		cond_resched();
 }
 
 /* Gather the words of a chunk, so that batches are as large as can be, and be done with it. */
 static void chunk_drain(struct deferred_drainer *drainer, struct deferred_chunk *chunk,
-			bool may_sleep)
+			enum deferred_manner manner)
 {
 	struct deferred *queue = drainer->queue;
 	u32 hosts = chunk->host ? 1 : 0;
@@ -627,25 +651,41 @@ static void chunk_drain(struct deferred_drainer *drainer, struct deferred_chunk 
 		drainer->batched += part;
 		i += part;
 		if (drainer->batched == DEFERRED_BATCH)
-			batch_free(drainer, may_sleep);
+			batch_free(drainer, manner);
 	}
 	drainer->credit += chunk->credit;
 	chunk_done(queue, chunk);
 	atomic64_fetch_add_release(hosts, &queue->drained);
 }
 
-/* Free the words of collected chunks, as long as there are any; who may not sleep, some of them. */
-static void chunks_drain(struct deferred_drainer *drainer, bool may_sleep)
+/* Whether a drain leaves it at what it has done. */
+static bool drain_stops(struct deferred_drainer *drainer, enum deferred_manner manner)
+{
+	const struct deferred *queue = drainer->queue;
+
+	if (manner == DRAIN_SOME)
+		return drainer->words >= DEFERRED_ATOMIC;
+	if (manner == DRAIN_ALL || drainer->words < drainer->looks)
+		return false;
+	drainer->looks = drainer->words + DEFERRED_BATCH;
+	return port_crowded() && (u64)atomic64_read(&queue->taken) < threshold(queue);
+}
+
+/* Free the words of collected chunks, as long as there are any and the manner asks for it. */
+static void chunks_drain(struct deferred_drainer *drainer, enum deferred_manner manner)
 {
 	drainer->words = 0;
-	while (may_sleep || drainer->words < DEFERRED_ATOMIC) {
+	drainer->looks = DEFERRED_BATCH;
+	if (manner == DRAIN_POLITELY)
+		port_crowded(); /* what was before does not count */
+	while (!drain_stops(drainer, manner)) {
 		struct deferred_chunk *chunk = chunk_take(drainer->queue);
 
 		if (!chunk)
 			break;
-		chunk_drain(drainer, chunk, may_sleep);
+		chunk_drain(drainer, chunk, manner);
 	}
-	batch_free(drainer, may_sleep);
+	batch_free(drainer, manner);
 }
 
 static void help(void *arg)
@@ -653,14 +693,15 @@ static void help(void *arg)
 	struct deferred_drainer *drainer = arg;
 
 	atomic64_add(1, &drainer->queue->helpers);
-	chunks_drain(drainer, true);
+	chunks_drain(drainer, drainer->manner);
 }
 
 /*
  * Have helpers begin: one for each amount of words that is worth one, as far as the host has them.
  * Under the drain mutex.
  */
-static struct deferred_drainer *helpers_start(struct deferred *queue, u64 words)
+static struct deferred_drainer *helpers_start(struct deferred *queue, u64 words,
+					      enum deferred_manner manner)
 {
 	struct deferred_drainer *helpers = NULL;
 
@@ -670,6 +711,7 @@ static struct deferred_drainer *helpers_start(struct deferred *queue, u64 words)
 		if (!drainer)
 			break;
 		drainer->queue = queue;
+		drainer->manner = manner;
 		if (port_helper_start(&drainer->helper, help, drainer)) {
 			port_free(drainer, drainer_bytes(queue));
 			break;
@@ -696,20 +738,20 @@ static u64 helpers_end(struct deferred *queue, struct deferred_drainer *helpers)
 	return words;
 }
 
-/* Free all words that are queued now; who may not sleep, some of them. Under the drain mutex. */
-static u64 drain(struct deferred *queue, bool may_sleep)
+/* Free the words that are queued now, in a manner. Under the drain mutex. */
+static u64 drain(struct deferred *queue, enum deferred_manner manner)
 {
-	u64 words = collect(queue, may_sleep);
+	u64 words = collect(queue, manner);
 	struct deferred_drainer *helpers;
 	u64 start, took;
 
 	if (!words)
 		return 0;
 	start = port_now();
-	helpers = may_sleep ? helpers_start(queue, words) : NULL;
-	chunks_drain(queue->drainer, may_sleep);
+	helpers = manner == DRAIN_SOME ? NULL : helpers_start(queue, words, manner);
+	chunks_drain(queue->drainer, manner);
 	words = queue->drainer->words + helpers_end(queue, helpers);
-	uncollect(queue);
+	uncollect(queue, manner);
 	took = port_now() - start;
 	if (took > (u64)atomic64_read(&queue->longest_ns))
 		atomic64_set(&queue->longest_ns, took);
@@ -731,26 +773,27 @@ void deferred_flush(struct deferred *queue)
 	atomic_inc(&queue->flushers);
 	port_mutex_lock(&queue->drain);
 	atomic_dec(&queue->flushers);
-	drain(queue, true);
+	drain(queue, DRAIN_ALL);
 	port_mutex_unlock(&queue->drain);
 }
 
 /**
  * deferred_try_drain() - free what is queued, unless somebody is just doing that.
  * @queue: the queue
- * @may_sleep: whether the caller has the time for all of it, and others may be let run in between;
- *	else about a batch is freed, and the worker is woken for the rest
+ * @manner: how much of it
  * @drained: set to the number of words freed
  *
- * Context: Sleeps if @may_sleep.
+ * The owner is woken for what is left.
+ *
+ * Context: Sleeps, unless @manner is DRAIN_SOME.
  * Return: false if another drain runs or is waited for: nothing was done.
  */
-bool deferred_try_drain(struct deferred *queue, bool may_sleep, u64 *drained)
+bool deferred_try_drain(struct deferred *queue, enum deferred_manner manner, u64 *drained)
 {
 	*drained = 0;
 	if (atomic_read(&queue->flushers) || !port_mutex_trylock(&queue->drain))
 		return false;
-	*drained = drain(queue, may_sleep);
+	*drained = drain(queue, manner);
 	port_mutex_unlock(&queue->drain);
 	return true;
 }

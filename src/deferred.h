@@ -31,6 +31,12 @@ enum deferred_result {
 	DEFERRED_RESULTS,
 };
 
+enum deferred_manner {
+	DRAIN_ALL,
+	DRAIN_POLITELY, /* a batch at least; less than all if others want the CPU */
+	DRAIN_SOME, /* about a batch, without sleeping */
+};
+
 /* All but free() are called in a lane, so that they take no lock and do not come back. */
 struct deferred_ops {
 	/*
@@ -89,7 +95,9 @@ struct deferred_drainer {
 	struct deferred *queue;
 	struct deferred_drainer *next; /* helper */
 	struct port_helper helper;
+	enum deferred_manner manner; /* helper */
 	u64 words; /* taken in this drain, hosts included */
+	u64 looks; /* words after which it looks again whether others want the CPU */
 	u64 credit; /* of the chunks whose last words are in the batch */
 	u32 batched;
 	unsigned long batch[DEFERRED_BATCH]; /* words that wait to be handed out */
@@ -144,12 +152,12 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 void deferred_destroy(struct deferred *queue);
 enum deferred_result deferred_put(struct deferred *queue, unsigned long word);
 void deferred_flush(struct deferred *queue);
-bool deferred_try_drain(struct deferred *queue, bool may_sleep, u64 *drained);
+bool deferred_try_drain(struct deferred *queue, enum deferred_manner manner, u64 *drained);
 u64 deferred_pending(const struct deferred *queue);
 void deferred_stats(const struct deferred *queue, struct deferred_stats *stats);
 
 /* The lane of the owner @number, above 0. */
-static inline struct deferred_lane *deferred_own(struct deferred *queue, unsigned int number)
+static inline struct deferred_lane *deferred_own(const struct deferred *queue, unsigned int number)
 {
 	return &queue->lane[DEFERRED_SHARED - 1 + number];
 }

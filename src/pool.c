@@ -519,7 +519,7 @@ static bool pool_relieve(struct zs_pool *pool, gfp_t flags)
 	if (port_may_sleep(flags))
 		deferred_flush(&pool->deferred);
 	else
-		deferred_try_drain(&pool->deferred, false, &freed);
+		deferred_try_drain(&pool->deferred, DRAIN_SOME, &freed);
 	return freed != 0;
 }
 
@@ -664,7 +664,8 @@ static void pool_work(void *arg)
 	struct zs_pool *pool = arg;
 	u64 drained;
 
-	if (!deferred_try_drain(&pool->deferred, true, &drained)) /* what it leaves is ours */
+	/* What another drain leaves is ours. */
+	if (!deferred_try_drain(&pool->deferred, DRAIN_POLITELY, &drained))
 		port_worker_kick(&pool->worker, WORK_RETRY_MS);
 	pool_restock(pool);
 	pool_work_in(pool, pool_compact_some(pool));

@@ -40,7 +40,10 @@
  *
  *		smp_mb(): a full fence. port_fence_light(), port_fence_heavy(): a full fence between
  *		one that is used all the time and one that is used rarely: where the host can, the
- *		latter bears the cost of both. The heavy one makes a system call, but does not sleep.
+ *		latter bears the cost of both (port_fence_works()). The heavy one has those owners of
+ *		lanes pass a fence for whose lane wanted(arg, lane) is true, or others as well. It
+ *		interrupts CPUs, but does not sleep; no lock of the core's but one of PORT_RANK_DRAIN
+ *		is held, and interrupts are enabled.
  *
  * CPUs		port_cpus(): how many there may be.
  *		port_lanes(): how many lanes there are. port_lane_get(): a lane that is the caller's
@@ -48,6 +51,8 @@
  *		none. port_lane_claim(): the same, but a caller that has no lane is given one, if
  *		one is free.
  *		cond_resched(): let others run; no lock may be held.
+ *		port_crowded(): whether others want the CPU that the caller, a worker or a helper, has;
+ *		or had it since it last asked.
  *		cpu_relax(): in a loop that waits for another CPU.
  *		port_may_sleep(flags): what gfp flags say.
  *
@@ -157,7 +162,8 @@ void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned 
 /**
  * port_store_trim() - give free memory back to the system, in runs as large as can be.
  * @store: the pool's page store
- * @all: all of it; otherwise the host keeps what it expects to need again soon
+ * @all: all of it; otherwise the host keeps what it expects to need again soon, and may leave some for
+ *	later when others want the CPU
  *
  * Context: May sleep; no lock of PORT_RANK_STORE or behind is held.
  * Return: the milliseconds within which the store wants to be trimmed again, or -1.

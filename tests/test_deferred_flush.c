@@ -27,7 +27,7 @@ static void *drain(void *arg)
 	struct fake_owner *owner = arg;
 	u64 drained;
 
-	return deferred_try_drain(&owner->queue, true, &drained) ? owner : NULL;
+	return deferred_try_drain(&owner->queue, DRAIN_POLITELY, &drained) ? owner : NULL;
 }
 
 static _Thread_local bool is_flush;
@@ -89,7 +89,7 @@ static void test_waits_for_drain(void **state)
 	for (unsigned int i = 0; i < 500; i++)
 		owner_put(owner);
 	/* Another drain does not wait: it has nothing to promise. */
-	assert_false(deferred_try_drain(&owner->queue, true, &none));
+	assert_false(deferred_try_drain(&owner->queue, DRAIN_POLITELY, &none));
 	assert_int_equal(pthread_create(&flushing.thread, NULL, flush, &flushing), 0);
 	assert_true(wait_for(waits_or_returned, &flushing));
 	sem_post(&drain_on);

@@ -76,7 +76,7 @@ static void test_random(void **state)
 		owner->bytes = next_random(&seed) % 2000;
 		refused += put_many(owner, next_random(&seed) % 200 + 1);
 		if (next_random(&seed) % 8 == 0)
-			assert_true(deferred_try_drain(&owner->queue, false, &drained));
+			assert_true(deferred_try_drain(&owner->queue, DRAIN_SOME, &drained));
 	}
 	owner->in_free = vary_host;
 	assert_balance(owner, refused);
@@ -287,11 +287,11 @@ static void test_steps_back(void **state)
 	(void)state;
 	put_many(owner, 100);
 	atomic_fetch_add_acquire(1, &owner->queue.flushers);
-	assert_false(deferred_try_drain(&owner->queue, true, &drained));
+	assert_false(deferred_try_drain(&owner->queue, DRAIN_POLITELY, &drained));
 	assert_int_equal(drained, 0);
 	assert_int_equal(deferred_pending(&owner->queue), 100);
 	atomic_fetch_sub_release(1, &owner->queue.flushers);
-	assert_true(deferred_try_drain(&owner->queue, true, &drained));
+	assert_true(deferred_try_drain(&owner->queue, DRAIN_POLITELY, &drained));
 	assert_int_equal(drained, 100);
 	owner_destroy(owner);
 }
@@ -350,7 +350,7 @@ static void check_threads(u64 capacity, size_t bytes)
 				 0);
 	}
 	while (atomic_load(&running)) {
-		deferred_try_drain(&owner->queue, true, &drained);
+		deferred_try_drain(&owner->queue, DRAIN_POLITELY, &drained);
 		deferred_flush(&owner->queue);
 	}
 	for (unsigned int i = 0; i < PRODUCERS; i++)

@@ -129,6 +129,33 @@ void port_helper_end(struct port_helper *helper)
 	cancel_work_sync(&helper->work);
 }
 
+struct fence {
+	bool (*wanted)(const void *arg, unsigned int lane);
+	const void *arg;
+};
+
+static bool fence_is_wanted(int cpu, void *arg)
+{
+	const struct fence *fence = arg;
+
+	return fence->wanted(fence->arg, (unsigned int)cpu + 1);
+}
+
+static void fence_pass(void *unused)
+{
+	smp_mb();
+}
+
+/* Between these fences and that of each CPU: what was written before on one side is seen on the other. */
+void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg)
+{
+	struct fence fence = { .wanted = wanted, .arg = arg };
+
+	smp_mb();
+	on_each_cpu_cond(fence_is_wanted, fence_pass, &fence, true);
+	smp_mb();
+}
+
 int port_workqueue_init(void)
 {
 	port_workqueue = alloc_workqueue("zsmalloc", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);

@@ -16,6 +16,7 @@
 #include <linux/numa.h>
 #include <linux/prefetch.h>
 #include <linux/sched.h>
+#include <linux/sched/stat.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
@@ -125,10 +126,15 @@ static inline void port_lane_put(void)
 	put_cpu();
 }
 
-/* Fences: there is no cheaper one that another CPU may make. */
+static inline bool port_crowded(void)
+{
+	return !single_task_running();
+}
+
+/* Fences: a CPU whose lane is to be closed is interrupted. */
 static inline void port_fence_light(void)
 {
-	smp_mb();
+	barrier();
 }
 
 static inline bool port_fence_works(void)
@@ -136,10 +142,7 @@ static inline bool port_fence_works(void)
 	return true;
 }
 
-static inline void port_fence_heavy(void)
-{
-	smp_mb();
-}
+void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg);
 
 /* Chains: a zspage is a handful of pages. There is no high memory in a 64-bit kernel. */
 struct port_chain {

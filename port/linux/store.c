@@ -20,6 +20,8 @@
 
 #define STORE_DELAY_MS 10 /* free pages wait so long at most for the worker to start */
 #define STORE_MANY 1024 /* so many don't wait */
+#define STORE_LEAST                                                                                \
+	4 /* bags that are emptied whoever wants the CPU: a batch of frees fills as many */
 
 /* Free pages; the bag is the first of them. */
 struct page_bag {
@@ -218,9 +220,28 @@ static bool pages_release(struct port_store *store, struct page **page, unsigned
 	return true;
 }
 
-/* Empty all bags. True if some pages were busy, and are in bags again. */
-static bool bags_release(struct port_store *store, bool wait)
+/* Take back bags that were to be emptied. */
+static void bags_return(struct port_store *store, struct page_bag *bags)
 {
+	struct page_bag *last = bags;
+	unsigned long pages = bags->count + 1;
+
+	for (; last->next; last = last->next)
+		pages += last->next->count + 1;
+	port_lock(&store->lock);
+	last->next = store->bags;
+	store->bags = bags;
+	store->pages += pages;
+	port_unlock(&store->lock);
+}
+
+/*
+ * Empty all bags, or if @politely, as long as nobody else wants the CPU. With @wait no page is too busy.
+ * True if there are pages in bags again.
+ */
+static bool bags_release(struct port_store *store, bool wait, bool politely)
+{
+	unsigned int emptied = 0;
 	struct page_bag *bag;
 	bool busy = false;
 
@@ -240,6 +261,10 @@ static bool bags_release(struct port_store *store, bool wait)
 		busy |= pages_release(store, &page, 1, wait);
 		bag = next;
 		cond_resched();
+		if (politely && ++emptied >= STORE_LEAST && bag && port_crowded()) {
+			bags_return(store, bag);
+			return true;
+		}
 	}
 	return busy;
 }
@@ -250,12 +275,12 @@ static bool bags_release(struct port_store *store, bool wait)
  */
 int port_store_trim(struct port_store *store, bool all)
 {
-	return bags_release(store, false) ? STORE_DELAY_MS : -1;
+	return bags_release(store, false, !all) ? STORE_DELAY_MS : -1;
 }
 
 void port_store_destroy(struct port_store *store)
 {
-	bags_release(store, true);
+	bags_release(store, true, false);
 	port_lock_destroy(&store->lock);
 }
 

@@ -81,9 +81,11 @@ unsigned int port_lane_claim(void)
 	return lane;
 }
 
-/* A child of fork() may have to register anew. */
-void port_fence_heavy(void)
+/* All threads pass one, whoever was wanted. A child of fork() may have to register anew. */
+void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg)
 {
+	(void)wanted;
+	(void)arg;
 	if (!port_membarrier) {
 		smp_mb();
 		return;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +60,20 @@ unsigned int port_cpus(void)
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 
 	return cpus < 1 ? 1 : (unsigned int)cpus;
+}
+
+/* Whether somebody has had this thread's CPU instead of it since it was last asked. */
+bool port_crowded(void)
+{
+	static _Thread_local long before;
+	struct rusage usage;
+	bool crowded;
+
+	if (getrusage(RUSAGE_THREAD, &usage))
+		return false;
+	crowded = usage.ru_nivcsw != before;
+	before = usage.ru_nivcsw;
+	return crowded;
 }
 
 u64 port_now(void)

@@ -308,6 +308,7 @@ static inline bool port_may_sleep(gfp_t flags)
 
 /* CPUs. */
 unsigned int port_cpus(void);
+bool port_crowded(void);
 
 /*
  * Lanes: see lane.c. A thread keeps its own for as long as it lives. Above 0 the number of the
@@ -341,7 +342,7 @@ static inline void port_lane_put(void)
  */
 extern bool port_membarrier;
 
-void port_fence_heavy(void);
+void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg);
 
 static inline void barrier(void)
 {
