@@ -28,6 +28,30 @@
 #error "zsmalloc is for Linux 6.1, 6.12 and 7.3: it was never tried with this one"
 #endif
 
+/*
+ * User Mode Linux has a full fence for each acquire and release. The processors of x86 that it runs on order
+ * all but a store with a later load by themselves, as their own kernels rely on.
+ */
+#if IS_ENABLED(CONFIG_UML) && defined(CONFIG_X86_64)
+#undef smp_load_acquire
+#undef smp_store_release
+#define smp_load_acquire(p)                                                                        \
+	({                                                                                         \
+		typeof(*(p)) loaded_ = READ_ONCE(*(p));                                            \
+		barrier();                                                                         \
+		loaded_;                                                                           \
+	})
+#define smp_store_release(p, value)                                                                \
+	do {                                                                                       \
+		barrier();                                                                         \
+		WRITE_ONCE(*(p), value);                                                           \
+	} while (0)
+#define atomic_read_acquire(v) smp_load_acquire(&(v)->counter)
+#define atomic_set_release(v, value) smp_store_release(&(v)->counter, value)
+#define atomic64_read_acquire(v) smp_load_acquire(&(v)->counter)
+#define atomic64_set_release(v, value) smp_store_release(&(v)->counter, value)
+#endif
+
 /* What the kernel has: objects that are mapped; a node for zs_malloc(); zpool, zswap's way in. */
 #if COMPAT_7_3
 #define COMPAT_MAP 0
