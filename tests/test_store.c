@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * The page store: chains do not overlap, freed ones are used again, and a trim gives their memory
- * back, in whole regions where it can. (Reaches inside: port/posix/store.h. Wraps madvise() and
- * mmap(), to count what is given back and to have address space run out.)
+ * back, in whole regions where it can. (Reaches inside: port/posix/store.h. Wraps madvise(), its
+ * relative for many ranges, and mmap(), to count what is given back and to have address space run out.)
  */
 #include "helpers.h"
 
@@ -10,6 +10,7 @@
 
 #include "port.h"
 #include "wrap_mmap.h"
+#include "wrap_process_madvise.h"
 
 #define REGION_PAGES 512 /* as store.h has it */
 
@@ -18,7 +19,6 @@ static atomic_ulong advised; /* bytes */
 static atomic_bool advice_fails;
 
 int __real_madvise(void *addr, size_t length, int advice);
-int __wrap_madvise(void *addr, size_t length, int advice);
 
 int __wrap_madvise(void *addr, size_t length, int advice)
 {
@@ -200,7 +200,49 @@ static void test_trim(void **state)
 	store_unmake(store);
 }
 
-/* Empty regions are given back whole, each by one call. */
+/* Every third chain stays, the others are given back. Returns how many calls took many ranges at once. */
+static unsigned int trim_thirds(void)
+{
+	const unsigned int count = 4 * (REGION_PAGES / 4);
+	struct port_store *store = store_make();
+	struct port_chain *chains = calloc(count, sizeof(*chains));
+
+	for (unsigned int i = 0; i < count; i++)
+		chains[i] = chain_make(store, 4, i);
+	for (unsigned int i = 0; i < count; i++)
+		if (i % 3)
+			port_chain_free(store, &chains[i], 4);
+	atomic_store(&at_once_calls, 0);
+	assert_int_equal(port_store_trim(store, true), -1);
+	for (unsigned int i = 0; i < count; i++) {
+		assert_int_equal(resident(chains[i].base, 4), i % 3 ? 0 : 4);
+		if (i % 3)
+			continue;
+		assert_true(chain_holds(&chains[i], 4, i));
+		port_chain_free(store, &chains[i], 4);
+	}
+	free(chains);
+	store_unmake(store);
+	return atomic_load(&at_once_calls);
+}
+
+/* Many ranges are given back by one call; what that does not take, and where it is not known, one by one. */
+static void test_at_once(void **state)
+{
+	(void)state;
+	assert_int_equal(trim_thirds(), 1);
+	atomic_store(&at_once_most, 5);
+	assert_int_equal(trim_thirds(), 1);
+	atomic_store(&at_once_most, 512);
+	atomic_store(&at_once_error, EINVAL);
+	assert_int_equal(trim_thirds(), 1);
+	atomic_store(&at_once_error, EBADF);
+	assert_int_equal(trim_thirds(), 1);
+	atomic_store(&at_once_error, 0);
+	assert_int_equal(trim_thirds(), 0);
+}
+
+/* Empty regions are given back whole. */
 static void test_trim_regions(void **state)
 {
 	const unsigned int count = 10 * (REGION_PAGES / 4);
@@ -433,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_ask_when_emptied),
 		cmocka_unit_test(test_trim_until_quiet),
 		cmocka_unit_test(test_advice_fails),
+		cmocka_unit_test(test_at_once),
 		cmocka_unit_test(test_tight),
 		cmocka_unit_test(test_nowait),
 		cmocka_unit_test(test_threads),

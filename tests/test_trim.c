@@ -16,6 +16,7 @@
 #include "invariants.h"
 #include "port.h"
 #include "random.h"
+#include "wrap_process_madvise.h"
 
 #define OBJECTS 4000
 #define MEANWHILE 50 /* objects stored in each call */
@@ -75,7 +76,6 @@ static uint64_t check_objects(void)
 }
 
 int __real_madvise(void *memory, size_t bytes, int advice);
-int __wrap_madvise(void *memory, size_t bytes, int advice);
 
 int __wrap_madvise(void *memory, size_t bytes, int advice)
 {

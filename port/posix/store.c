@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "give_back.h"
 #include "port.h"
 
 #define REGION_PAGES 512U
@@ -366,43 +367,55 @@ int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned
 	return trim;
 }
 
-/*
- * Advice that the system refuses, for memory that the program has locked, costs nothing but the
- * memory: the chains are still free.
- */
-static void give_back(char *memory, size_t bytes)
-{
-	madvise(memory, bytes, MADV_DONTNEED);
-}
-
 void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages)
 {
 	size_t start = ALIGN(offset, PORT_PAGE_SIZE);
 	size_t end = pages * PORT_PAGE_SIZE;
 
 	if (start < end)
-		give_back(chain->base + start, end - start);
+		madvise(chain->base + start, end - start, MADV_DONTNEED);
+}
+
+/* Under the lock: take empty regions until no more than so many dirty pages are left. */
+static struct region *empty_take(struct port_store *store, struct store_regions *at, size_t keep,
+				 struct give_back *gathered)
+{
+	struct region *taken = NULL;
+
+	while (at->empty_dirty && store->dirty_pages > keep && give_back_has_room(gathered, 1)) {
+		struct region *region = at->empty_dirty;
+
+		list_del(&at->empty_dirty, region);
+		list_add(&taken, region);
+		store->dirty_pages -= word_bits(region->dirty) * region->pages;
+		give_back_add(gathered, region->base, region_bytes());
+	}
+	return taken;
 }
 
 /* Give empty regions back until no more than so many dirty pages are left. */
 static void trim_empty(struct port_store *store, struct store_regions *at, size_t keep)
 {
-	port_lock(&store->lock);
-	while (at->empty_dirty && store->dirty_pages > keep) {
-		struct region *region = at->empty_dirty;
+	struct give_back gathered = { .count = 0 };
+	struct region *taken;
 
-		list_del(&at->empty_dirty, region);
-		store->dirty_pages -= word_bits(region->dirty) * region->pages;
+	port_lock(&store->lock);
+	while ((taken = empty_take(store, at, keep, &gathered))) {
 		port_unlock(&store->lock);
-		give_back(region->base, region_bytes());
+		give_back(&gathered);
 		port_lock(&store->lock);
-		list_add(&at->empty_clean, region);
+		while (taken) {
+			struct region *region = taken;
+
+			list_del(&taken, region);
+			list_add(&at->empty_clean, region);
+		}
 	}
 	port_unlock(&store->lock);
 }
 
-/* Give back the runs of free chains that have dirty ones among them. */
-static void region_give_back(const struct region *region, const u64 *free, const u64 *dirty)
+/* Under the lock: gather the runs of free chains that have dirty ones among them, which are clean then. */
+static void region_gather(struct region *region, struct give_back *gathered)
 {
 	size_t bytes = region->pages * PORT_PAGE_SIZE;
 	u32 chain = 0;
@@ -411,13 +424,15 @@ static void region_give_back(const struct region *region, const u64 *free, const
 		u32 start = chain;
 		bool any = false;
 
-		for (; chain < region->chains && bit_test(free, chain); chain++)
-			any |= bit_test(dirty, chain);
+		for (; chain < region->chains && bit_test(region->free, chain); chain++)
+			any |= bit_test(region->dirty, chain);
 		if (any)
-			give_back(region->base + start * bytes, (chain - start) * bytes);
+			give_back_add(gathered, region->base + start * bytes,
+				      (chain - start) * bytes);
 		if (chain == start)
 			chain++;
 	}
+	memset(region->dirty, 0, sizeof(region->dirty));
 }
 
 /* Under the lock: take the regions that have dirty chains out of their lists. */
@@ -442,28 +457,36 @@ static struct region *partial_take(struct store_regions *at)
 	return taken;
 }
 
-/* Give back the dirty chains of regions that are in use. */
+/* Give back the dirty chains of regions that are in use, those of many at once. */
 static void trim_partial(struct port_store *store, struct store_regions *at)
 {
-	struct region *region, *next;
+	struct give_back gathered = { .count = 0 };
+	struct region *taken, *region;
 
 	port_lock(&store->lock);
-	for (region = partial_take(at); region; region = next) {
-		u64 free[REGION_WORDS], dirty[REGION_WORDS];
+	taken = partial_take(at);
+	while (taken) {
+		struct region *done = NULL;
 
-		next = region->next;
-		memcpy(free, region->free, sizeof(free));
-		memcpy(dirty, region->dirty, sizeof(dirty));
-		memset(region->dirty, 0, sizeof(region->dirty));
-		store->dirty_pages -= word_bits(dirty) * region->pages;
+		while (taken && give_back_has_room(&gathered, taken->chains / 2 + 1)) {
+			region = taken;
+			list_del(&taken, region);
+			list_add(&done, region);
+			store->dirty_pages -= word_bits(region->dirty) * region->pages;
+			region_gather(region, &gathered);
+		}
 		port_unlock(&store->lock);
-		region_give_back(region, free, dirty);
+		give_back(&gathered);
 		port_lock(&store->lock);
-		region->busy = false;
-		if (region->used)
-			list_add(&at->partial[region->pages], region);
-		else
-			list_add(&at->empty_dirty, region);
+		while (done) {
+			region = done;
+			list_del(&done, region);
+			region->busy = false;
+			if (region->used)
+				list_add(&at->partial[region->pages], region);
+			else
+				list_add(&at->empty_dirty, region);
+		}
 	}
 	port_unlock(&store->lock);
 }
