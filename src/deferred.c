@@ -47,13 +47,17 @@ static size_t drainer_bytes(const struct deferred *queue)
 	return sizeof(struct deferred_drainer) + queue->ops->work_bytes;
 }
 
-int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 capacity,
-		  unsigned int delay_ms, unsigned int workers)
+/*
+ * All words have the bits of @common above DEFERRED_WORD_BITS.
+ */
+int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 common,
+		  u64 capacity, unsigned int delay_ms, unsigned int workers)
 {
 	u64 share;
 
 	queue->ops = ops;
 	queue->owner = owner;
+	queue->common = common >> DEFERRED_WORD_BITS << DEFERRED_WORD_BITS;
 	queue->capacity = capacity;
 	queue->delay_ms = delay_ms;
 	queue->workers = workers;
@@ -187,6 +191,29 @@ static u32 credit_take(struct deferred *queue, u32 want)
 	}
 }
 
+static char *chunk_place(struct deferred_chunk *chunk, u32 number)
+{
+	return chunk->words + (size_t)number * DEFERRED_WORD_BYTES;
+}
+
+static unsigned long chunk_word(const struct deferred *queue, struct deferred_chunk *chunk,
+				u32 number)
+{
+	u64 word = get_unaligned_le64(chunk_place(chunk, number));
+
+	return queue->common | (word << (64 - DEFERRED_WORD_BITS) >> (64 - DEFERRED_WORD_BITS));
+}
+
+/* Put another word in the place of one that is not the last. */
+static void chunk_replace(struct deferred_chunk *chunk, u32 number, unsigned long word)
+{
+	char *place = chunk_place(chunk, number);
+	u64 behind = get_unaligned_le64(place) >> DEFERRED_WORD_BITS << DEFERRED_WORD_BITS;
+
+	put_unaligned_le64(
+		behind | (word << (64 - DEFERRED_WORD_BITS) >> (64 - DEFERRED_WORD_BITS)), place);
+}
+
 /* Put a chunk on the list of closed ones. */
 static void chunk_push(struct deferred *queue, struct deferred_chunk *chunk)
 {
@@ -204,22 +231,23 @@ static void chunk_push(struct deferred *queue, struct deferred_chunk *chunk)
 }
 
 /* The words that were ever queued in a lane whose next word goes to @next. */
-static u64 lane_queued(u64 base, const unsigned long *next)
+static u64 lane_queued(u64 base, const char *next)
 {
-	return base + (uintptr_t)next / sizeof(*next);
+	return (base + (uintptr_t)next) / DEFERRED_WORD_BYTES;
 }
 
-#define LANE_MOVING (~0ULL) /* next and base do not belong together now */
+/* Next and base do not belong together now. (Else base is even, as words and where they are put.) */
+#define LANE_MOVING (~0ULL)
 
 /* Go on at @next, with so many words queued that were not counted yet. In the lane. */
-static void lane_goto(struct deferred_lane *lane, unsigned long *next, u32 words)
+static void lane_goto(struct deferred_lane *lane, char *next, u32 words)
 {
 	u64 total = lane_queued(lane->base, lane->next) + words;
 
 	WRITE_ONCE(lane->total, total);
 	smp_store_release(&lane->base, LANE_MOVING); /* these pair with lane_total() */
 	smp_store_release(&lane->next, next);
-	smp_store_release(&lane->base, total - (uintptr_t)next / sizeof(*next));
+	smp_store_release(&lane->base, total * DEFERRED_WORD_BYTES - (uintptr_t)next);
 }
 
 /* The words ever queued in a lane, whose owner may be at work. Waits for nobody. */
@@ -227,7 +255,7 @@ static u64 lane_total(const struct deferred_lane *lane)
 {
 	for (;;) { /* pairs with lane_goto() */
 		u64 base = smp_load_acquire(&lane->base);
-		unsigned long *next;
+		char *next;
 
 		if (base == LANE_MOVING)
 			return READ_ONCE(lane->total);
@@ -242,7 +270,7 @@ static void lane_hand_over(struct deferred *queue, struct deferred_lane *lane)
 {
 	struct deferred_chunk *chunk = lane->open;
 
-	chunk->count = (u32)(lane->next - chunk->word);
+	chunk->count = (u32)(lane->next - chunk->words) / DEFERRED_WORD_BYTES;
 	chunk_push(queue, chunk);
 }
 
@@ -276,7 +304,7 @@ static void lane_advance(struct deferred_lane *lane)
 
 	for (size_t i = 0; i < DEFERRED_STRIDE; i += PORT_CACHELINE)
 		prefetchw(stride + i);
-	lane->stop = (unsigned long *)stride < lane->last ? (unsigned long *)stride : lane->last;
+	lane->stop = stride < lane->last ? stride : lane->last;
 }
 
 /*
@@ -286,8 +314,8 @@ static void lane_advance(struct deferred_lane *lane)
 static void lane_open(struct deferred *queue, struct deferred_lane *lane,
 		      struct deferred_chunk *chunk, u32 words, u32 queued)
 {
-	lane_goto(lane, chunk->word, queued);
-	lane->last = chunk->word + words - 1;
+	lane_goto(lane, chunk->words, queued);
+	lane->last = chunk_place(chunk, words - 1);
 	lane_advance(lane);
 	lane->fetches = DEFERRED_FETCHES;
 	smp_store_release(&lane->open, chunk); /* pairs with collect() */
@@ -300,8 +328,8 @@ static void lane_open(struct deferred *queue, struct deferred_lane *lane,
 /* Add the chunk's last word. In the lane. */
 static void lane_fill(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
-	*lane->next = word;
-	WRITE_ONCE(lane->next, lane->next + 1);
+	put_unaligned_le64(word, lane->next);
+	WRITE_ONCE(lane->next, lane->next + DEFERRED_WORD_BYTES);
 	lane_close(queue, lane);
 	threshold_check(queue);
 }
@@ -311,8 +339,8 @@ static void lane_append(struct deferred *queue, struct deferred_lane *lane, unsi
 {
 	if (lane->next >= lane->stop) {
 		lane_advance(lane);
-		if (lane->fetches && lane->next > lane->open->word)
-			queue->ops->fetch(queue->owner, lane->open->word[0],
+		if (lane->fetches && lane->next > lane->open->words)
+			queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, 0),
 					  DEFERRED_FETCHES - lane->fetches--);
 	}
 	deferred_append(lane, word);
@@ -341,8 +369,9 @@ static bool chunk_host(struct deferred *queue, unsigned long word, size_t least,
 	if (!*chunk)
 		return false;
 	(*chunk)->host = word;
-	(*chunk)->credit =
-		credit_trim(queue, credit, (u32)((bytes - sizeof(**chunk)) / sizeof(long)) + 1);
+	(*chunk)->credit = credit_trim(
+		queue, credit,
+		(u32)((bytes - sizeof(**chunk) - DEFERRED_SLACK) / DEFERRED_WORD_BYTES) + 1);
 	return true;
 }
 
@@ -356,18 +385,19 @@ static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsign
 	struct deferred_chunk *next;
 	u32 credit;
 
-	if (lane->next == chunk->word) /* it is also the first */
+	if (lane->next == chunk->words) /* it is also the first */
 		return false;
 	threshold_check(queue); /* before the next chunk takes credit for what is yet to come */
 	credit = credit_take(queue, queue->share);
 	if (!credit)
 		return false;
 	/* The word's own credit moves with it. */
-	if (!chunk_host(queue, chunk->word[0], DEFERRED_HOST_BYTES, credit + 1, &next)) {
+	if (!chunk_host(queue, chunk_word(queue, chunk, 0), DEFERRED_HOST_BYTES, credit + 1,
+			&next)) {
 		atomic64_sub(credit, &queue->taken);
 		return false;
 	}
-	chunk->word[0] = word;
+	chunk_replace(chunk, 0, word);
 	chunk->credit--;
 	/* Never without a chunk in between: a flush must find the next one, whose host was queued. */
 	lane_hand_over(queue, lane);
@@ -647,9 +677,8 @@ static void chunk_drain(struct deferred_drainer *drainer, struct deferred_chunk 
 		u32 room = DEFERRED_BATCH - drainer->batched;
 		u32 part = chunk->count - i < room ? chunk->count - i : room;
 
-		memcpy(drainer->batch + drainer->batched, chunk->word + i, part * sizeof(long));
-		drainer->batched += part;
-		i += part;
+		for (u32 end = i + part; i < end; i++)
+			drainer->batch[drainer->batched++] = chunk_word(queue, chunk, i);
 		if (drainer->batched == DEFERRED_BATCH)
 			batch_free(drainer, manner);
 	}

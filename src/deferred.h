@@ -14,7 +14,10 @@
 
 #define DEFERRED_BATCH 4096 /* words that a drain hands out at once, at most */
 #define DEFERRED_ATOMIC 512 /* so many are enough for a drain that may not sleep */
-#define DEFERRED_SPARE 504 /* words in a lane's spare chunk */
+#define DEFERRED_WORD_BYTES 6 /* that a word takes in a chunk: see deferred_append() */
+#define DEFERRED_WORD_BITS (8 * DEFERRED_WORD_BYTES)
+#define DEFERRED_SPARE_BYTES 4032 /* of words in a lane's spare chunk */
+#define DEFERRED_SPARE (DEFERRED_SPARE_BYTES / DEFERRED_WORD_BYTES - 1) /* words there */
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
@@ -58,12 +61,14 @@ struct deferred_ops {
 	void (*wake)(void *owner, unsigned int delay_ms);
 };
 
+#define DEFERRED_SLACK (sizeof(u64) - DEFERRED_WORD_BYTES)
+
 struct deferred_chunk {
 	struct deferred_chunk *next;
 	unsigned long host; /* 0: a lane's spare */
 	u32 count;
 	u32 credit; /* what it took of the queue's room, its host included */
-	unsigned long word[];
+	char words[]; /* and room for DEFERRED_SLACK bytes behind the last */
 };
 
 enum deferred_guard {
@@ -75,11 +80,11 @@ enum deferred_guard {
 struct deferred_lane {
 	atomic_t busy; /* somebody is in it */
 	atomic_t guard; /* enum deferred_guard: why its owner may not just enter */
-	unsigned long *next; /* where the next word goes in the open chunk; NULL if there is none */
-	unsigned long *stop; /* words before it are just written */
-	unsigned long *last; /* the word that fills the chunk */
+	char *next; /* where the next word goes in the open chunk; NULL if there is none */
+	char *stop; /* words before it are just written */
+	char *last; /* where the word goes that fills the chunk */
 	struct deferred_chunk *open; /* written in the lane, read without */
-	u64 base; /* the words ever queued, less next as a number of words; or LANE_MOVING; as well */
+	u64 base; /* the bytes of all words ever queued, less next; or LANE_MOVING; as well */
 	u64 total; /* the words ever queued, while base is LANE_MOVING */
 	u32 fetches; /* steps that are left to fetch the next host */
 	atomic_t spare_used;
@@ -87,7 +92,7 @@ struct deferred_lane {
 
 /* The chunk of a lane whose words have no memory to host one. */
 struct deferred_spare {
-	unsigned long memory[sizeof(struct deferred_chunk) / sizeof(long) + DEFERRED_SPARE];
+	unsigned long memory[(sizeof(struct deferred_chunk) + DEFERRED_SPARE_BYTES) / sizeof(long)];
 };
 
 /* What one who drains has to work with. */
@@ -123,6 +128,7 @@ struct deferred {
 	unsigned int workers; /* drain at a time, at most */
 	unsigned int lanes;
 	u32 share; /* the most credit that one chunk takes */
+	u64 common; /* the bits above DEFERRED_WORD_BITS, which all words have in common */
 	struct deferred_lane *lane; /* the shared ones, then those that have owners */
 	struct deferred_spare *spare; /* one a lane */
 
@@ -147,8 +153,8 @@ struct deferred {
 	atomic64_t fallbacks[DEFERRED_RESULTS];
 };
 
-int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 capacity,
-		  unsigned int delay_ms, unsigned int workers);
+int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 common,
+		  u64 capacity, unsigned int delay_ms, unsigned int workers);
 void deferred_destroy(struct deferred *queue);
 enum deferred_result deferred_put(struct deferred *queue, unsigned long word);
 void deferred_flush(struct deferred *queue);
@@ -192,15 +198,20 @@ static inline bool deferred_enter(struct deferred_lane *lane, bool fence)
 	return false;
 }
 
-/* Add a word to the open chunk, if that is all there is to do. In the lane. */
+/*
+ * Add a word to the open chunk, if that is all there is to do. In the lane.
+ *
+ * What words have in common is left out, so that they touch less memory, which is cold: the bytes written
+ * beyond the word are those of the next one, or slack.
+ */
 static inline bool deferred_append(struct deferred_lane *lane, unsigned long word)
 {
-	unsigned long *next = lane->next;
+	char *next = lane->next;
 
 	if (unlikely(next >= lane->stop))
 		return false;
-	*next = word;
-	WRITE_ONCE(lane->next, next + 1);
+	put_unaligned_le64(word, next);
+	WRITE_ONCE(lane->next, next + DEFERRED_WORD_BYTES);
 	return true;
 }
 

@@ -682,8 +682,8 @@ static int pool_init(struct zs_pool *pool, const struct pool_config *config)
 		goto no_handles;
 	if (zspages_init(&pool->zspages))
 		goto no_zspages;
-	if (deferred_init(&pool->deferred, &pool_deferred_ops, pool, config->capacity,
-			  config->delay_ms, config->drain_workers))
+	if (deferred_init(&pool->deferred, &pool_deferred_ops, pool, pool->handles.tag,
+			  config->capacity, config->delay_ms, config->drain_workers))
 		goto no_deferred;
 	if (port_worker_init(&pool->worker, pool_work, pool))
 		goto no_worker;

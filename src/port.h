@@ -30,6 +30,8 @@
  *		and atomic64_t the kernel's functions of those names that the core uses, with the
  *		kernel's ordering: _relaxed none, _acquire and _release what they say, else full.
  *
+ * Bytes	get_unaligned_le64(from), put_unaligned_le64(value, to): wherever that is.
+ *
  * Bits		__ffs64(word): the lowest set bit of a word that is not 0.
  *		fls64(word): the highest one plus 1, 0 for 0.
  *		prefetchw(addr): a hint.

@@ -136,8 +136,8 @@ static inline struct fake_owner *owner_make_workers(uint64_t capacity, size_t by
 
 	assert_non_null(owner);
 	owner->bytes = bytes;
-	assert_int_equal(deferred_init(&owner->queue, &owner_ops, owner, capacity, 1234, workers),
-			 0);
+	assert_int_equal(
+		deferred_init(&owner->queue, &owner_ops, owner, 0, capacity, 1234, workers), 0);
 	return owner;
 }
 

@@ -132,7 +132,7 @@ static void test_stopped_in_close(void **state)
 		assert_true(host[i].pages != MAP_FAILED);
 		host[i].word = 1 + i * (WORDS + 1);
 	}
-	assert_int_equal(deferred_init(&queue, &ops, NULL, 32768, 1000, 1), 0);
+	assert_int_equal(deferred_init(&queue, &ops, NULL, 0, 32768, 1000, 1), 0);
 	assert_int_equal(pthread_barrier_init(&before_last, NULL, 2), 0);
 	assert_int_equal(pthread_create(&producer, NULL, put_chunk, &result), 0);
 	pthread_barrier_wait(&before_last);

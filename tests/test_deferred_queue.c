@@ -186,11 +186,11 @@ static void test_closing(void **state)
 	assert_null(lane_shared(&owner->queue)->open);
 	atomic_set(&own->guard, GUARD_CLOSING);
 	put_many(owner, 10);
-	assert_int_equal(own->next - own->open->word, 9);
+	assert_int_equal(own->next - own->open->words, 9 * DEFERRED_WORD_BYTES);
 	assert_non_null(lane_shared(&owner->queue)->open);
 	atomic_set(&own->guard, 0);
 	put_many(owner, 10);
-	assert_int_equal(own->next - own->open->word, 19);
+	assert_int_equal(own->next - own->open->words, 19 * DEFERRED_WORD_BYTES);
 	assert_balance(owner, 0);
 	owner_destroy(owner);
 }
@@ -380,7 +380,7 @@ static void test_counts_while_moving(void **state)
 {
 	struct fake_owner *owner = owner_make(32768, 600);
 	struct deferred_lane *own = lane_own(&owner->queue);
-	unsigned long *next;
+	char *next;
 	u64 base;
 
 	(void)state;

@@ -52,6 +52,12 @@
 #define atomic64_set_release(v, value) smp_store_release(&(v)->counter, value)
 #endif
 
+#if COMPAT_SERIES(6, 1)
+#include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
+#endif
+
 /* What the kernel has: objects that are mapped; a node for zs_malloc(); zpool, zswap's way in. */
 #if COMPAT_7_3
 #define COMPAT_MAP 0

@@ -5,6 +5,7 @@
 #ifndef ZS_PORT_POSIX_H
 #define ZS_PORT_POSIX_H
 
+#include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -205,6 +206,21 @@ static inline u64 atomic64_cmpxchg(atomic64_t *v, u64 old, u64 value)
 	__atomic_compare_exchange_n(&v->counter, &old, value, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_RELAXED);
 	return old;
+}
+
+/* Bytes. */
+static inline u64 get_unaligned_le64(const void *from)
+{
+	u64 value;
+
+	memcpy(&value, from, sizeof(value));
+	return le64toh(value);
+}
+
+static inline void put_unaligned_le64(u64 value, void *to)
+{
+	value = htole64(value);
+	memcpy(to, &value, sizeof(value));
 }
 
 /* Bits and hints. */
