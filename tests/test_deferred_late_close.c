@@ -32,7 +32,7 @@ static unsigned char freed[PRODUCERS * (WORDS + 1) + 1];
 static void *host_word(void *owner, unsigned long word, size_t least, size_t *bytes)
 {
 	(void)owner;
-	*bytes = sizeof(struct deferred_chunk) + WORDS * sizeof(long);
+	*bytes = sizeof(struct deferred_chunk) + WORDS * DEFERRED_WORD_BYTES + DEFERRED_SLACK;
 	assert_true(*bytes >= least);
 	for (unsigned int i = 0; i < PRODUCERS; i++)
 		if (host[i].word == word)
