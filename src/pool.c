@@ -13,7 +13,7 @@
  *			its zspages the bitmap, the count, the links and the reverse map; making an
  *			entry live, and where a live entry points
  *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
- *			descriptors. Leaves
+ *			descriptors and blank pages of them. Leaves
  *   page store		the host's; a leaf
  *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
  *
@@ -158,6 +158,8 @@ static void pool_notice(struct zs_pool *pool, bool half)
  */
 void pool_trim(struct zs_pool *pool, bool all)
 {
+	if (all)
+		descriptors_trim(&pool->zspages);
 	pool_work_in(pool, port_store_trim(&pool->zspages.store, all));
 }
 

@@ -141,6 +141,12 @@ static inline void port_fence_heavy(void)
 	smp_mb();
 }
 
+/* Memory: tables are the kernel's own, which is there or not. Pages also point to their descriptor. */
+static inline bool port_can_discard(void)
+{
+	return false;
+}
+
 /* Chains: a zspage is a handful of pages. There is no high memory in a 64-bit kernel. */
 struct port_chain {
 	struct {
