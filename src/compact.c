@@ -386,7 +386,8 @@ int pool_compact_some(struct zs_pool *pool)
  * zs_compact() - move objects together and give back the pages that this frees.
  * @pool: the pool
  *
- * Drains the deferred queue first. Objects stay readable, writable and freeable throughout.
+ * Drains the deferred queue first. Objects stay readable, writable and freeable throughout. In a process
+ * the memory of dead descriptors is given back, too; it is not counted.
  *
  * Context: May sleep; takes one class lock at a time.
  * Return: the number of pages that moving objects freed.

@@ -10,8 +10,8 @@
 #include "pool.h"
 
 /*
- * Somebody is moving the zspage's objects under its class lock: wait for the lock once. The zspage
- * may have died meanwhile, and then there is nothing to wait for.
+ * Somebody is moving the zspage or its objects under its class lock: wait for the lock once. Or it has
+ * died; then the entry has changed, and there is nothing to wait for.
  */
 static void wait_for_thaw(struct zs_pool *pool, const struct zspage *zspage)
 {

@@ -247,6 +247,49 @@ static void test_pinned(void **state)
 	teardown_pool();
 }
 
+/* Whether an object's zspage has its descriptor in two pages, the first of which is one in four. */
+static bool lies_across_pages(size_t i)
+{
+	const char *first = (const char *)zspage_at(&pool->zspages, number_of(object[i].handle));
+	u32 lines = zspage_lines(class_for(&pool->classes, object[i].size)->geometry);
+	size_t page = (size_t)first / page_size();
+
+	return page % 4 == 0 && (size_t)(first + lines * ZSPAGE_LINE - 1) / page_size() != page;
+}
+
+/* What lies across two pages keeps both of them. */
+static void test_across_pages(void **state)
+{
+	void **memory = calloc(OBJECTS, sizeof(*memory));
+	size_t read = 0;
+
+	(void)state;
+	assert_non_null(memory);
+	setup_pool();
+	for (size_t i = 0; i < OBJECTS; i++) {
+		if (!lies_across_pages(i))
+			continue;
+		memory[i] = zs_obj_read_begin(pool, object[i].handle, object[i].size, NULL);
+		read++;
+	}
+	for (size_t i = 0; i < OBJECTS; i++) {
+		if (memory[i])
+			continue;
+		zs_free(pool, object[i].handle);
+		object[i].handle = 0;
+	}
+	assert_true(read > 0 || page_size() == PORT_CHUNK_SIZE);
+	zs_compact(pool);
+	check_invariants(pool, read, read);
+	for (size_t i = 0; i < OBJECTS; i++)
+		if (memory[i])
+			zs_obj_read_end(pool, object[i].handle, object[i].size, memory[i]);
+	assert_int_equal(check_objects(), read);
+	assert_int_equal(misuses_of(pool), 0);
+	free(memory);
+	teardown_pool();
+}
+
 /* A zspage that is full is not moved by compaction: only its number is changed. */
 static void test_moves_no_object(void **state)
 {
@@ -403,13 +446,10 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_given_back),
-		cmocka_unit_test(test_all_and_nothing),
-		cmocka_unit_test(test_misuse),
-		cmocka_unit_test(test_pinned),
-		cmocka_unit_test(test_moves_no_object),
-		cmocka_unit_test(test_late_pin),
-		cmocka_unit_test(test_stored_while_discarded),
+		cmocka_unit_test(test_given_back),    cmocka_unit_test(test_all_and_nothing),
+		cmocka_unit_test(test_misuse),	      cmocka_unit_test(test_pinned),
+		cmocka_unit_test(test_across_pages),  cmocka_unit_test(test_moves_no_object),
+		cmocka_unit_test(test_late_pin),      cmocka_unit_test(test_stored_while_discarded),
 		cmocka_unit_test(test_beside_others),
 	};
 
