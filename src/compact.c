@@ -244,6 +244,110 @@ static void class_compact(struct zs_pool *pool, struct size_class *class, u64 *f
 		cond_resched();
 }
 
+/*
+ * Have the entries of the objects in the slots before @end that are used say, live, that they are in zspage
+ * @number. Nobody else changes them: they are held. Under the class lock.
+ */
+static void entries_release(struct zs_pool *pool, const struct size_class *class, u32 number,
+			    u32 end)
+{
+	struct zspage *zspage = zspage_at(&pool->zspages, number);
+	const u32 *handles = zspage_handles(zspage, class);
+
+	for (u32 slot = 0; slot < end; slot++) {
+		atomic64_t *entry;
+
+		if (!slot_is_used(zspage, slot))
+			continue;
+		entry = handle_entry_at(&pool->handles, handles[slot]);
+		/* Pairs with the acquire in object_pin(): the descriptor is complete. */
+		atomic64_set_release(
+			entry, entry_make(entry_gen((u64)atomic64_read(entry)), number, (u8)slot));
+	}
+}
+
+static bool entry_hold(atomic64_t *entry)
+{
+	u64 word = (u64)atomic64_read(entry);
+
+	return (word & ENTRY_LIVE) &&
+	       (u64)atomic64_cmpxchg(entry, word, (word & ~ENTRY_LIVE) | ENTRY_HELD) == word;
+}
+
+/*
+ * Hold the entries of all objects in a zspage: they are to change together, and nobody may free one of the
+ * objects in between. False, with none held, if one is just being freed. Under the class lock, the zspage
+ * frozen.
+ */
+static bool entries_hold(struct zs_pool *pool, const struct size_class *class, u32 number)
+{
+	struct zspage *zspage = zspage_at(&pool->zspages, number);
+	const u32 *handles = zspage_handles(zspage, class);
+
+	for (u32 slot = 0; slot < class->geometry.slots; slot++) {
+		if (!slot_is_used(zspage, slot) ||
+		    entry_hold(handle_entry_at(&pool->handles, handles[slot])))
+			continue;
+		entries_release(pool, class, number, slot);
+		return false;
+	}
+	return true;
+}
+
+/* Have a zspage live on in another descriptor. False if it is pinned, or none any more. */
+static bool zspage_renumber(struct zs_pool *pool, u32 number, u32 to)
+{
+	struct zspages *zspages = &pool->zspages;
+	struct zspage *zspage = zspage_at(zspages, number);
+	u32 index = READ_ONCE(zspage->class);
+	struct size_class *class;
+	bool moves;
+
+	if (!index)
+		return false;
+	class = &pool->classes.class[index - 1];
+	port_lock(&class->lock);
+	/* Pairs with the release in zspage_create(): the count is that of this life. */
+	moves = smp_load_acquire(&zspage->class) == index && zspage->inuse && zspage_freeze(zspage);
+	if (moves && entries_hold(pool, class, number)) {
+		zspage_replace(zspages, class, number, to);
+		entries_release(pool, class, to, class->geometry.slots);
+		zspage_replaced(zspages, number);
+	} else if (moves) {
+		zspage_thaw(zspage);
+		moves = false;
+	}
+	port_unlock(&class->lock);
+	return moves;
+}
+
+/* Have the zspages with the highest numbers take the lowest, until there are none between. */
+static void length_renumber(struct zs_pool *pool, u32 lines)
+{
+	struct zspages *zspages = &pool->zspages;
+	u32 number = ~0U, to = 0;
+
+	for (u32 done = 1; (number = zspage_below(zspages, lines, number)) > to; done++) {
+		u32 dies = number;
+
+		to = descriptor_reserve(zspages, lines, to, number);
+		if (!to)
+			break;
+		if (!zspage_renumber(pool, number, to))
+			dies = to;
+		descriptor_free(zspages, lines, dies);
+		if (done % COMPACT_RUN == 0)
+			cond_resched();
+	}
+}
+
+static void pool_renumber(struct zs_pool *pool)
+{
+	for (u32 lines = 1; lines <= ZSPAGE_MAX_LINES; lines++)
+		if (descriptors_scattered(&pool->zspages, lines))
+			length_renumber(pool, lines);
+}
+
 /* Count pages that compaction freed. What it moved may have taken more than it gave. */
 static u64 count_freed(struct zs_pool *pool, u64 freed)
 {
@@ -297,7 +401,8 @@ int pool_compact_some(struct zs_pool *pool)
  * zs_compact() - move objects together and give back the pages that this frees.
  * @pool: the pool
  *
- * Drains the deferred queue first. Objects stay readable, writable and freeable throughout.
+ * Drains the deferred queue first. Objects stay readable, writable and freeable throughout. In a process
+ * the memory of dead descriptors is given back, too; it is not counted.
  *
  * Context: May sleep; takes one class lock at a time.
  * Return: the number of pages that moving objects freed.
@@ -312,6 +417,8 @@ unsigned long zs_compact(struct zs_pool *pool)
 	for (u32 i = 0; i < pool->classes.count; i++)
 		class_compact(pool, &pool->classes.class[i], &freed);
 	freed = count_freed(pool, freed);
+	if (port_can_discard())
+		pool_renumber(pool);
 	pool_trim(pool, true);
 	return (unsigned long)freed;
 }

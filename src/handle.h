@@ -8,10 +8,11 @@
  * memory but the entry's.
  *
  *   handle   0 | tag 15 | generation 16 | index 32
- *   entry    generation 16 | zspage 32 | slot 8 | 0 | live 1
+ *   entry    generation 16 | zspage 32 | slot 8 | 0 | held 1 | live 1
  *
  * An entry's life: zs_malloc() makes it live under the class lock. While it is live, compaction may
- * change where it points. It dies once, by the compare-and-exchange of whoever frees the object;
+ * change where it points. Where it has to change that of several entries at once it holds them, under the
+ * class lock, for which whoever comes to a held entry waits. It dies once, by the compare-and-exchange of whoever frees the object;
  * from then on the slot is the freeing thread's, and nobody moves it: the entry keeps saying where
  * it is until the index is handed out again.
  */
@@ -27,6 +28,7 @@
 #define HANDLE_TAGS (1U << 15)
 
 #define ENTRY_LIVE 1ULL
+#define ENTRY_HELD 2ULL /* in place of live: compaction has it to itself */
 #define ENTRY_SLOT_SHIFT 8
 #define ENTRY_ZSPAGE_SHIFT 16
 #define ENTRY_GEN_SHIFT 48
@@ -134,6 +136,12 @@ static inline u8 entry_slot(u64 entry)
 static inline bool entry_is(u64 entry, unsigned long handle)
 {
 	return (entry & ENTRY_LIVE) && entry_gen(entry) == handle_gen(handle);
+}
+
+/* Whether the entry is that of the object which the handle names, and is held. */
+static inline bool entry_is_held(u64 entry, unsigned long handle)
+{
+	return (entry & ENTRY_HELD) && entry_gen(entry) == handle_gen(handle);
 }
 
 static inline u64 entry_make(u16 gen, u32 zspage, u8 slot)

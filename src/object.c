@@ -9,13 +9,19 @@
  */
 #include "pool.h"
 
-/*
- * Somebody is moving the zspage's objects under its class lock: wait for the lock once. The zspage
- * may have died meanwhile, and then there is nothing to wait for.
+/**
+ * object_await() - wait once for whoever is moving an object.
+ * @pool: the pool
+ * @entry: its handle's entry as it was, and is to be looked at again
+ *
+ * Somebody is moving the object, or its zspage, under the class lock. Or the zspage has died; then the entry
+ * has changed, and there is nothing to wait for.
+ *
+ * Context: Any; takes the class lock.
  */
-static void wait_for_thaw(struct zs_pool *pool, const struct zspage *zspage)
+void object_await(struct zs_pool *pool, u64 entry)
 {
-	u32 class = READ_ONCE(zspage->class);
+	u32 class = READ_ONCE(zspage_at(&pool->zspages, entry_zspage(entry))->class);
 
 	if (!class)
 		return;
@@ -34,11 +40,15 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 
 		u64 word = (u64)atomic64_read_acquire(entry); /* pairs with handle_open() */
 		struct zspage *zspage;
 
-		if (unlikely(!entry_is(word, handle)))
-			return NULL;
+		if (unlikely(!entry_is(word, handle))) {
+			if (!entry_is_held(word, handle))
+				return NULL;
+			object_await(pool, word);
+			continue;
+		}
 		zspage = zspage_at(&pool->zspages, entry_zspage(word));
 		if (unlikely(!zspage_pin(zspage))) {
-			wait_for_thaw(pool, zspage);
+			object_await(pool, word);
 			continue;
 		}
 		/* Pairs with the exchange in object_move(), which may have brought it back here. */

@@ -13,15 +13,15 @@
  *			its zspages the bitmap, the count, the links and the reverse map; making an
  *			entry live, and where a live entry points
  *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
- *			descriptors. Leaves
+ *			descriptors and blank pages of them. Leaves
  *   page store		the host's; a leaf
  *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
  *
  * Only one lock of each line is held at a time. Memory is allocated with no lock held, but for that
  * of a drain's helpers: port_alloc_extra(), under the drain mutex.
  *
- * An entry dies by one compare-and-exchange, claim(), which takes no lock: that, not a lock, decides
- * which of two frees is the double one. From then on the object's slot belongs to the thread that
+ * An entry dies by one compare-and-exchange, claim(), which takes no lock but waits for the class lock if
+ * compaction holds the entry: that, not a lock, decides which of two frees is the double one. From then on the object's slot belongs to the thread that
  * made the claim, until it clears the slot's bit under the class lock.
  */
 #include "pool.h"
@@ -100,17 +100,22 @@ static bool claim(struct zs_pool *pool, unsigned long handle, struct location *o
 
 	if (unlikely(!entry))
 		return false;
-	/* Pairs with the release in handle_open() and in compaction. */
+	/* Pairs with the releases in handle_open() and in compaction; the next as well. */
 	word = (u64)atomic64_read_acquire(entry);
 	for (;;) {
 		u64 seen;
 
-		if (unlikely(!entry_is(word, handle)))
-			return false;
+		if (unlikely(!entry_is(word, handle))) {
+			if (!entry_is_held(word, handle))
+				return false;
+			object_await(pool, word);
+			word = (u64)atomic64_read_acquire(entry);
+			continue;
+		}
 		seen = (u64)atomic64_cmpxchg(entry, word, word & ~ENTRY_LIVE);
 		if (likely(seen == word))
 			break;
-		word = seen; /* compaction moved the object, or another free won */
+		word = seen; /* compaction moved or holds it, or another free won */
 	}
 	*object = location_of(word, handle);
 	return true;
@@ -158,6 +163,8 @@ static void pool_notice(struct zs_pool *pool, bool half)
  */
 void pool_trim(struct zs_pool *pool, bool all)
 {
+	if (all)
+		descriptors_trim(&pool->zspages);
 	pool_work_in(pool, port_store_trim(&pool->zspages.store, all));
 }
 

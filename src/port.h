@@ -58,6 +58,8 @@
  *		cpu_relax(): in a loop that waits for another CPU.
  *		port_may_sleep(flags): what gfp flags say.
  *
+ * Memory	port_can_discard(): whether port_discard() does anything.
+ *
  * Chains	struct port_chain: the memory of one zspage, port_chain_bytes(pages) bytes long.
  *		In a process a pointer, in the kernel an array of pages.
  *		port_chain_at(chain, offset, len): where this range of the chain's memory is, or
@@ -108,6 +110,18 @@ void *port_alloc_extra(size_t size);
 
 /* What either of these gave, of that size. */
 void port_free(void *memory, size_t size);
+
+/**
+ * port_discard() - let memory go whose contents are of no use any more.
+ * @memory: whole pages of what port_alloc() gave, of a size that is a multiple of a page
+ * @size: bytes
+ *
+ * From now on it takes no memory until it is written, and each byte reads as 0, or as it was if the
+ * system refuses. Others may read it meanwhile. Does nothing where port_can_discard() is false.
+ *
+ * Context: May sleep; in a process, makes a system call.
+ */
+void port_discard(void *memory, size_t size);
 
 /**
  * port_store_init() - make a pool's page store.

@@ -7,20 +7,23 @@
 
 _Static_assert(offsetof(struct zspage, chain) + sizeof(struct port_chain) <= ZSPAGE_LINE,
 	       "what a free needs is one cache line");
-_Static_assert(ZSPAGE_LINE >= sizeof(struct zspage_chunk), "a chunk's head is one line");
-
-#define CHUNK_LINES ((u32)(PORT_CHUNK_SIZE / ZSPAGE_LINE))
 
 int zspages_init(struct zspages *zspages)
 {
 	if (table_init(&zspages->lines, ZSPAGE_LINE))
 		return -ENOMEM;
-	if (port_store_init(&zspages->store)) {
-		table_destroy(&zspages->lines);
-		return -ENOMEM;
-	}
+	if (table_init(&zspages->chunks, sizeof(struct zspage_chunk)))
+		goto no_chunks;
+	if (port_store_init(&zspages->store))
+		goto no_store;
 	port_lock_init(&zspages->lock, PORT_RANK_TABLE);
 	return 0;
+
+no_store:
+	table_destroy(&zspages->chunks);
+no_chunks:
+	table_destroy(&zspages->lines);
+	return -ENOMEM;
 }
 
 /* Frees the memory of every zspage that is left. */
@@ -38,74 +41,8 @@ void zspages_destroy(struct zspages *zspages, const struct classes *classes)
 	}
 	port_lock_destroy(&zspages->lock);
 	port_store_destroy(&zspages->store);
+	table_destroy(&zspages->chunks);
 	table_destroy(&zspages->lines);
-}
-
-/* Under the lock: a dead descriptor, or one that was never used; 0 if the table must grow. */
-static u32 descriptor_find(struct zspages *zspages, u32 lines)
-{
-	u32 number = zspages->free[lines];
-
-	if (number) {
-		zspages->free[lines] = zspage_at(zspages, number)->next;
-		return number;
-	}
-	number = zspages->fresh[lines];
-	if (!number)
-		return 0;
-	zspages->fresh[lines] = number + lines;
-	if (number % CHUNK_LINES + 2 * lines > CHUNK_LINES)
-		zspages->fresh[lines] = 0;
-	return number;
-}
-
-static int descriptors_grow(struct zspages *zspages, u32 lines, gfp_t flags)
-{
-	struct zspage_chunk *head;
-	u32 chunk, first;
-
-	if (table_grow(&zspages->lines, flags, &chunk))
-		return -ENOMEM;
-	head = table_chunk(&zspages->lines, chunk);
-	first = chunk * CHUNK_LINES + 1;
-	port_lock(&zspages->lock);
-	WRITE_ONCE(head->lines, lines);
-	if (zspages->fresh[lines]) { /* another thread grew it for this length too */
-		for (u32 line = 0; line + lines < CHUNK_LINES; line += lines) {
-			zspage_at(zspages, first + line)->next = zspages->free[lines];
-			zspages->free[lines] = first + line;
-		}
-	} else {
-		zspages->fresh[lines] = first;
-	}
-	port_unlock(&zspages->lock);
-	return 0;
-}
-
-static u32 descriptor_alloc(struct zspages *zspages, u32 lines, gfp_t flags)
-{
-	for (;;) {
-		u32 number;
-
-		port_lock(&zspages->lock);
-		number = descriptor_find(zspages, lines);
-		port_unlock(&zspages->lock);
-		if (number)
-			return number;
-		if (descriptors_grow(zspages, lines, flags))
-			return 0;
-	}
-}
-
-static void descriptor_free(struct zspages *zspages, u32 lines, u32 number)
-{
-	struct zspage *zspage = zspage_at(zspages, number);
-
-	WRITE_ONCE(zspage->class, 0);
-	port_lock(&zspages->lock);
-	zspage->next = zspages->free[lines];
-	zspages->free[lines] = number;
-	port_unlock(&zspages->lock);
 }
 
 /**
@@ -115,7 +52,7 @@ static void descriptor_free(struct zspages *zspages, u32 lines, u32 number)
  * @flags: how far to go for memory
  * @nid: preferred NUMA node, or NUMA_NO_NODE
  *
- * The pins are left as they are: a late reader may be about to take its own back.
+ * The count of pins is left as it is: a late reader may be about to take its own back.
  *
  * Context: Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
  * Return: its number, in no list yet, or 0 if there is no memory.
@@ -161,38 +98,6 @@ int zspage_release(struct zspages *zspages, const struct size_class *class, u32 
 	return trim;
 }
 
-/**
- * zspage_next() - walk all zspages of a pool, whatever list they are in.
- * @zspages: the pool's zspages
- * @number: the last one, or 0 to begin
- *
- * Takes no lock: one that is born or dies meanwhile may or may not be seen.
- *
- * Context: Any.
- * Return: the number of the next zspage, or 0 at the end.
- */
-u32 zspage_next(const struct zspages *zspages, u32 number)
-{
-	u32 chunks = (u32)(table_size(&zspages->lines, ZSPAGE_LINE) / CHUNK_LINES);
-
-	for (u32 chunk = number / CHUNK_LINES; chunk < chunks; chunk++) {
-		const struct zspage_chunk *head = table_chunk(&zspages->lines, chunk);
-		u32 lines = READ_ONCE(head->lines);
-		u32 line = chunk == number / CHUNK_LINES && number ? number % CHUNK_LINES + lines :
-								     1;
-
-		if (!lines)
-			continue;
-		for (; line + lines <= CHUNK_LINES; line += lines) {
-			u32 next = chunk * CHUNK_LINES + line;
-
-			if (READ_ONCE(zspage_at(zspages, next)->class))
-				return next;
-		}
-	}
-	return 0;
-}
-
 /* Put a zspage at the head of the list of its fullness group. Under the class lock. */
 void zspage_list(struct zspages *zspages, struct size_class *class, u32 number)
 {
@@ -217,6 +122,52 @@ void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number
 		class->partial[zspage_group(class, zspage->inuse)] = zspage->next;
 	if (zspage->next)
 		zspage_at(zspages, zspage->next)->prev = zspage->prev;
+}
+
+/**
+ * zspage_replace() - have a zspage live on in another descriptor.
+ * @zspages: the pool's zspages
+ * @class: its class
+ * @number: the zspage, frozen; not empty
+ * @by: a descriptor from descriptor_reserve(), of the same length
+ *
+ * The entries of the objects' handles, which still point to the old descriptor, are the caller's to
+ * change, and then zspage_replaced() is to be called, all under this hold of the class lock.
+ *
+ * Context: Under the class lock.
+ */
+void zspage_replace(struct zspages *zspages, struct size_class *class, u32 number, u32 by)
+{
+	struct zspage *from = zspage_at(zspages, number);
+	struct zspage *to = zspage_at(zspages, by);
+
+	for (u32 word = 0; word < ZS_MAX_SLOTS / 64; word++)
+		WRITE_ONCE(to->used[word], from->used[word]);
+	WRITE_ONCE(to->inuse, from->inuse);
+	memcpy(&to->chain, &from->chain, port_chain_bytes(class->geometry.pages));
+	memcpy(zspage_handles(to, class), zspage_handles(from, class),
+	       class->geometry.slots * sizeof(u32));
+	if (!zspage_is_full(from, class)) {
+		zspage_unlist(zspages, class, number);
+		zspage_list(zspages, class, by);
+	}
+	/* As in zspage_create(): the count is that of this life. */
+	smp_store_release(&to->class, (u16)(class->index + 1));
+}
+
+/**
+ * zspage_replaced() - nothing points to a descriptor any more that was replaced.
+ * @zspages: the pool's zspages
+ * @number: the old descriptor, frozen; from now on one as from descriptor_reserve()
+ *
+ * Context: Under the class lock.
+ */
+void zspage_replaced(struct zspages *zspages, u32 number)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+
+	WRITE_ONCE(zspage->class, 0); /* under the lock: nobody takes it for a zspage again */
+	zspage_thaw(zspage);
 }
 
 /* The end of a zspage has moved: count the pages that it holds. */

@@ -8,8 +8,13 @@
  * which compaction needs. It is named by the number of its first line.
  *
  * Descriptors are type-stable: a run of lines is a descriptor of that length for ever, so that a
- * reader that pins one too late, when it has died or serves another zspage, changes nothing but
- * its count of pins, and takes that back.
+ * reader that comes too late, when one has died or serves another zspage, finds a word of pins
+ * there. It changes that only while the descriptor is alive, and then nothing but its count, which it
+ * takes back.
+ *
+ * Invariant: once a descriptor is dead and its count of pins is 0, nobody writes to it but under
+ * zspages.lock. So the host may discard the page that it is in: who looks there finds zeros, which is
+ * a dead descriptor without pins.
  */
 #ifndef ZS_ZSPAGE_H
 #define ZS_ZSPAGE_H
@@ -21,43 +26,67 @@
 	DIV_ROUND_UP(offsetof(struct zspage, chain) + ZS_MAX_CHAIN * sizeof(void *) +              \
 			     ZS_MAX_SLOTS * sizeof(u32),                                           \
 		     ZSPAGE_LINE)
-#define ZSPAGE_FROZEN (1 << 30) /* in the pins: its objects are being moved */
+#define ZSPAGE_FROZEN (1 << 30) /* in the pins: it, or its objects, are being moved */
+#define ZSPAGE_ALIVE (1 << 29) /* in the pins: the descriptor is in use */
+#define ZSPAGE_STATE (ZSPAGE_FROZEN | ZSPAGE_ALIVE)
 
 struct zspage {
-	atomic_t
-		pins; /* readers, plus ZSPAGE_FROZEN while the class lock is held to move objects */
+	atomic_t pins; /* readers, plus ZSPAGE_ALIVE, and ZSPAGE_FROZEN under the class lock */
 	u16 class; /* its index plus 1 from birth to death, else 0 */
 	u16 inuse; /* slots; this and what follows is protected by the class lock */
-	u32 prev; /* in the list of a fullness group */
+	u32 prev; /* in the list of a fullness group, or of dead descriptors */
 	u32 next;
 	u64 used[ZS_MAX_SLOTS / 64]; /* a bit a slot */
 	struct port_chain chain;
 };
 
+/* The descriptors of one length in lines. */
+struct descriptors {
+	u32 dead; /* the first that can be used again; those in blank pages are not in this list */
+	u32 blank; /* the first chunk with blank pages, plus 1 */
+	u32 alive; /* how many are in use */
+	u32 idle; /* how many are in the list of dead ones */
+};
+
 struct zspages {
 	struct table lines;
+	struct table chunks; /* of struct zspage_chunk: one for each chunk of lines */
 	struct port_store store;
-	struct port_lock lock; /* protects what follows */
-	u32 free[ZSPAGE_MAX_LINES + 1]; /* first dead descriptor, by lines; linked by next */
-	u32 fresh[ZSPAGE_MAX_LINES + 1]; /* next line that was never used, by lines */
+	struct port_lock lock; /* protects what follows, and the chunks */
+	struct descriptors of[ZSPAGE_MAX_LINES + 1];
+	u64 blank; /* pages of descriptors */
 	atomic64_t pages; /* that the zspages hold; needs no lock */
 };
 
-/* The first line of each chunk of the table says how it is cut. */
+/* How a chunk of lines is cut, and which of its pages are blank: not used yet, or discarded. */
 struct zspage_chunk {
 	u32 lines; /* of each descriptor in it; 0 if it has none yet */
+	u32 next; /* chunk with blank pages, plus 1 */
+	u32 blank; /* a bit a page: every descriptor that has a part in it is dead, and in no list */
+	u32 busy; /* the blank ones that are just being discarded */
 };
 
 int zspages_init(struct zspages *zspages);
 void zspages_destroy(struct zspages *zspages, const struct classes *classes);
 u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t flags, int nid);
 int zspage_release(struct zspages *zspages, const struct size_class *class, u32 number);
-u32 zspage_next(const struct zspages *zspages, u32 number);
+
+void zspage_replace(struct zspages *zspages, struct size_class *class, u32 number, u32 by);
+void zspage_replaced(struct zspages *zspages, u32 number);
 
 void zspage_list(struct zspages *zspages, struct size_class *class, u32 number);
 void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number);
 u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u32 handle);
 bool zspage_put(struct zspages *zspages, struct size_class *class, u32 number, u8 slot);
+
+u32 descriptor_alloc(struct zspages *zspages, u32 lines, gfp_t flags);
+u32 descriptor_reserve(struct zspages *zspages, u32 lines, u32 from, u32 to);
+void descriptor_free(struct zspages *zspages, u32 lines, u32 number);
+bool descriptors_scattered(struct zspages *zspages, u32 lines);
+void descriptors_trim(struct zspages *zspages);
+u64 descriptors_bytes(struct zspages *zspages);
+u32 zspage_next(const struct zspages *zspages, u32 number);
+u32 zspage_below(const struct zspages *zspages, u32 lines, u32 number);
 
 static inline struct zspage *zspage_at(const struct zspages *zspages, u32 number)
 {
@@ -136,18 +165,28 @@ static inline u32 class_partial(const struct size_class *class)
 }
 
 /*
- * Keep a zspage's objects from moving, unless they are just being moved. No lock.
+ * Keep a zspage's objects from moving, unless they are just being moved or the zspage is dead. No lock.
  * The acquire pairs with the release of zspage_thaw(): who pins after it sees where objects went.
  */
 static inline bool zspage_pin(struct zspage *zspage)
 {
-	if (likely(!(atomic_fetch_add_acquire(1, &zspage->pins) & ZSPAGE_FROZEN)))
-		return true;
-	atomic_fetch_sub_release(1, &zspage->pins);
+	int pins = atomic_read(&zspage->pins);
+
+	/* A dead one is not even written what was there: its page may be one that is discarded. */
+	while (likely((pins & ZSPAGE_STATE) == ZSPAGE_ALIVE)) {
+		int seen = atomic_cmpxchg_acquire(&zspage->pins, pins, pins + 1);
+
+		if (likely(seen == pins))
+			return true;
+		pins = seen;
+	}
 	return false;
 }
 
-/* Pairs with the acquire of zspage_freeze(): what was done under the pin is done. */
+/*
+ * Pairs with the acquire of zspage_freeze(): what was done under the pin is done; and with that of
+ * zspage_is_idle(): nothing more is done to what has died meanwhile.
+ */
 static inline void zspage_unpin(struct zspage *zspage)
 {
 	atomic_fetch_sub_release(1, &zspage->pins);
@@ -155,13 +194,24 @@ static inline void zspage_unpin(struct zspage *zspage)
 
 static inline int zspage_pins(const struct zspage *zspage)
 {
-	return atomic_read(&zspage->pins) & ~ZSPAGE_FROZEN;
+	return atomic_read(&zspage->pins) & ~ZSPAGE_STATE;
+}
+
+static inline bool zspage_is_alive(const struct zspage *zspage)
+{
+	return atomic_read(&zspage->pins) & ZSPAGE_ALIVE;
+}
+
+/* Whether it is dead and nobody will write to it. Pairs with zspage_unpin(). */
+static inline bool zspage_is_idle(const struct zspage *zspage)
+{
+	return !atomic_read_acquire(&zspage->pins);
 }
 
 /* Under the class lock: have the zspage to oneself, if nobody has pinned it. */
 static inline bool zspage_freeze(struct zspage *zspage)
 {
-	return atomic_cmpxchg_acquire(&zspage->pins, 0, ZSPAGE_FROZEN) == 0;
+	return atomic_cmpxchg_acquire(&zspage->pins, ZSPAGE_ALIVE, ZSPAGE_STATE) == ZSPAGE_ALIVE;
 }
 
 static inline void zspage_thaw(struct zspage *zspage)

@@ -64,7 +64,7 @@ static void check_zspages(struct zs_pool *pool, struct size_class *class, struct
 		if (zspage->class != class->index + 1)
 			continue;
 		check_slots(pool, class, number);
-		assert_false(atomic_read(&zspage->pins) & ZSPAGE_FROZEN);
+		assert_int_equal(atomic_read(&zspage->pins) & ZSPAGE_STATE, ZSPAGE_ALIVE);
 		tally->zspages++;
 		tally->objects += zspage->inuse;
 		tally->pages += zspage_held(zspage, class);
@@ -212,6 +212,100 @@ static void check_chains(const struct zs_pool *pool, u64 zspages)
 	free(extents);
 }
 
+#define CHUNK_LINES ((u32)(PORT_CHUNK_SIZE / ZSPAGE_LINE))
+
+static const struct zspage_chunk *chunk_of(const struct zspages *zspages, u32 number)
+{
+	return table_at(&zspages->chunks, number / CHUNK_LINES, sizeof(struct zspage_chunk));
+}
+
+/* Whether a descriptor has a part in a blank page. */
+static bool is_blank(const struct zspages *zspages, u32 number)
+{
+	const struct zspage_chunk *chunk = chunk_of(zspages, number);
+
+	for (u32 line = number % CHUNK_LINES; line < number % CHUNK_LINES + chunk->lines; line++)
+		if (chunk->blank >> line * ZSPAGE_LINE / PORT_PAGE_SIZE & 1)
+			return true;
+	return false;
+}
+
+/* Each descriptor of a chunk is a zspage's, or in a blank page, or it is dead. Counts them. */
+static void check_chunk(const struct zspages *zspages, u32 chunk, struct descriptors *count)
+{
+	u32 lines = chunk_of(zspages, chunk * CHUNK_LINES)->lines;
+
+	assert_int_equal(chunk_of(zspages, chunk * CHUNK_LINES)->busy, 0);
+	for (u32 line = 1; line + lines <= CHUNK_LINES; line += lines) {
+		const struct zspage *zspage = zspage_at(zspages, chunk * CHUNK_LINES + line);
+
+		if (is_blank(zspages, chunk * CHUNK_LINES + line))
+			continue;
+		assert_int_equal(zspage_is_alive(zspage), zspage->class != 0);
+		if (zspage->class)
+			count[lines].alive++;
+		else
+			count[lines].idle++;
+	}
+}
+
+/* So many dead descriptors of a length can be had, each once. */
+static void check_dead(const struct zspages *zspages, u32 lines, u32 idle)
+{
+	u32 listed = 0, prev = 0;
+
+	for (u32 number = zspages->of[lines].dead; number;) {
+		const struct zspage *zspage = zspage_at(zspages, number);
+
+		assert_int_equal(chunk_of(zspages, number)->lines, lines);
+		assert_false(is_blank(zspages, number));
+		assert_false(zspage_is_alive(zspage));
+		assert_int_equal(zspage->prev, prev);
+		assert_true(++listed <= idle);
+		prev = number;
+		number = zspage->next;
+	}
+	assert_int_equal(listed, idle);
+	assert_int_equal(zspages->of[lines].idle, idle);
+}
+
+/* So many chunks of a length are in the list of those with blank pages, each once. */
+static void check_blank(const struct zspages *zspages, u32 lines, u32 chunks)
+{
+	u32 listed = 0;
+
+	for (u32 next = zspages->of[lines].blank; next;) {
+		const struct zspage_chunk *chunk = chunk_of(zspages, (next - 1) * CHUNK_LINES);
+
+		assert_int_equal(chunk->lines, lines);
+		assert_int_not_equal(chunk->blank, 0);
+		assert_true(++listed <= chunks);
+		next = chunk->next;
+	}
+	assert_int_equal(listed, chunks);
+}
+
+static void check_descriptors(const struct zspages *zspages)
+{
+	struct descriptors count[ZSPAGE_MAX_LINES + 1] = { { .dead = 0 } };
+	u64 blank = 0;
+
+	for (u32 i = 0; i < table_size(&zspages->lines, PORT_CHUNK_SIZE); i++) {
+		const struct zspage_chunk *chunk = chunk_of(zspages, i * CHUNK_LINES);
+
+		assert_in_range(chunk->lines, 1, ZSPAGE_MAX_LINES);
+		check_chunk(zspages, i, count);
+		blank += (u64)__builtin_popcount(chunk->blank);
+		count[chunk->lines].blank += chunk->blank != 0;
+	}
+	assert_int_equal(zspages->blank, blank);
+	for (u32 lines = 1; lines <= ZSPAGE_MAX_LINES; lines++) {
+		assert_int_equal(zspages->of[lines].alive, count[lines].alive);
+		check_dead(zspages, lines, count[lines].idle);
+		check_blank(zspages, lines, count[lines].blank);
+	}
+}
+
 /* Nothing waits, so no chunk holds credit. */
 static void check_deferred(const struct zs_pool *pool)
 {
@@ -237,6 +331,7 @@ void check_invariants(struct zs_pool *pool, uint64_t objects, uint64_t pins)
 	assert_int_equal(all.pages, zs_get_total_pages(pool));
 	assert_int_equal(check_handles(pool), objects);
 	check_chains(pool, all.zspages);
+	check_descriptors(&pool->zspages);
 	pool_resume(pool);
 }
 

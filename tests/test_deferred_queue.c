@@ -286,7 +286,7 @@ static void test_steps_back(void **state)
 
 	(void)state;
 	put_many(owner, 100);
-	atomic_fetch_add_acquire(1, &owner->queue.flushers);
+	atomic_inc(&owner->queue.flushers);
 	assert_false(deferred_try_drain(&owner->queue, DRAIN_POLITELY, &drained));
 	assert_int_equal(drained, 0);
 	assert_int_equal(deferred_pending(&owner->queue), 100);

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "pool.h"
 
@@ -23,6 +24,7 @@ static void test_pin_and_freeze(void **state)
 
 	(void)state;
 	memset(&zspage, 0, sizeof(zspage));
+	atomic_set(&zspage.pins, ZSPAGE_ALIVE);
 	assert_true(zspage_pin(&zspage));
 	assert_true(zspage_pin(&zspage));
 	assert_int_equal(zspage_pins(&zspage), 2);
@@ -40,7 +42,22 @@ static void test_pin_and_freeze(void **state)
 	assert_true(zspage_pin(&zspage));
 	assert_int_equal(zspage_pins(&zspage), 1);
 	zspage_unpin(&zspage);
-	assert_int_equal(atomic_read(&zspage.pins), 0);
+	assert_int_equal(atomic_read(&zspage.pins), ZSPAGE_ALIVE);
+}
+
+/* What is dead can't be pinned, and a try does not write to it. */
+static void test_dead(void **state)
+{
+	const struct zspage dead = { .class = 0 };
+	struct zspage *zspage =
+		mmap(NULL, page_size(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_ptr_not_equal(zspage, MAP_FAILED);
+	assert_true(zspage_is_idle(zspage));
+	assert_false(zspage_pin(zspage));
+	assert_memory_equal(zspage, &dead, sizeof(dead));
+	assert_int_equal(munmap(zspage, page_size()), 0);
 }
 
 /* A read holds one pin from begin to end, a write none when it is over. */
@@ -78,9 +95,9 @@ static void test_misuse(void **state)
 
 	(void)state;
 	assert_null(zs_obj_read_begin(pool, handle, page_size(), NULL));
-	assert_int_equal(atomic_read(&zspage->pins), 0);
+	assert_int_equal(atomic_read(&zspage->pins), ZSPAGE_ALIVE);
 	zs_obj_read_end(pool, handle, 500, zspage);
-	assert_int_equal(atomic_read(&zspage->pins), 0);
+	assert_int_equal(atomic_read(&zspage->pins), ZSPAGE_ALIVE);
 	assert_int_equal(misuses_of(pool), 2);
 	zs_destroy_pool(pool);
 }
@@ -98,7 +115,7 @@ static void test_host(void **state)
 	zs_free_deferred(pool, handle);
 	assert_int_equal(zspage_pins(zspage), 1);
 	zs_free_deferred_flush(pool);
-	assert_int_equal(atomic_read(&zspage->pins), 0);
+	assert_int_equal(atomic_read(&zspage->pins), ZSPAGE_ALIVE);
 	assert_true(object_holds(pool, neighbour, 1000, 2));
 	zs_destroy_pool(pool);
 }
@@ -142,16 +159,16 @@ static void test_reader_waits(void **state)
 	port_unlock(&class->lock);
 	assert_int_equal(pthread_join(reader, &right), 0);
 	assert_non_null(right);
-	assert_int_equal(atomic_read(&zspage->pins), 0);
+	assert_int_equal(atomic_read(&zspage->pins), ZSPAGE_ALIVE);
 	zs_destroy_pool(freezing.pool);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pin_and_freeze), cmocka_unit_test(test_calls),
-		cmocka_unit_test(test_misuse),	       cmocka_unit_test(test_host),
-		cmocka_unit_test(test_reader_waits),
+		cmocka_unit_test(test_pin_and_freeze), cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_calls),	       cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_host),	       cmocka_unit_test(test_reader_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,10 @@ void port_free(void *memory, size_t size)
 	kvfree(memory);
 }
 
+void port_discard(void *memory, size_t size)
+{
+}
+
 /* The worker may be what reclaim waits for: whatever it allocates, it does not wait for reclaim. */
 static void worker_run(struct work_struct *work)
 {

@@ -144,6 +144,12 @@ static inline bool port_fence_works(void)
 
 void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg);
 
+/* Memory: tables are the kernel's own, which is there or not. Pages also point to their descriptor. */
+static inline bool port_can_discard(void)
+{
+	return false;
+}
+
 /* Chains: a zspage is a handful of pages. There is no high memory in a 64-bit kernel. */
 struct port_chain {
 	struct {

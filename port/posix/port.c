@@ -55,6 +55,12 @@ void port_free(void *memory, size_t size)
 		free(memory);
 }
 
+/* What is locked in memory can't go: it stays as it is. */
+void port_discard(void *memory, size_t size)
+{
+	madvise(memory, size, MADV_DONTNEED);
+}
+
 unsigned int port_cpus(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);

@@ -101,9 +101,14 @@ static inline int atomic_inc_return_relaxed(atomic_t *v)
 	return (int)__atomic_add_fetch(&v->counter, 1, __ATOMIC_RELAXED);
 }
 
-static inline int atomic_fetch_add_acquire(int value, atomic_t *v)
+static inline int atomic_fetch_add_relaxed(int value, atomic_t *v)
 {
-	return (int)__atomic_fetch_add(&v->counter, (u32)value, __ATOMIC_ACQUIRE);
+	return (int)__atomic_fetch_add(&v->counter, (u32)value, __ATOMIC_RELAXED);
+}
+
+static inline int atomic_fetch_sub_relaxed(int value, atomic_t *v)
+{
+	return (int)__atomic_fetch_sub(&v->counter, (u32)value, __ATOMIC_RELAXED);
 }
 
 static inline int atomic_fetch_sub_release(int value, atomic_t *v)
@@ -391,6 +396,12 @@ static inline void cpu_relax(void)
 	struct timespec moment = { .tv_nsec = 10000 };
 
 	nanosleep(&moment, NULL);
+}
+
+/* Memory. */
+static inline bool port_can_discard(void)
+{
+	return true;
 }
 
 /* Chains: a zspage is contiguous memory. */

@@ -75,7 +75,7 @@ static u64 resident_bytes(struct zs_pool *pool)
 	port_lock(&store->lock);
 	pages += store->dirty_pages;
 	port_unlock(&store->lock);
-	return pages * PORT_PAGE_SIZE + table_size(&pool->zspages.lines, 1) +
+	return pages * PORT_PAGE_SIZE + descriptors_bytes(&pool->zspages) +
 	       table_size(&pool->handles.entries, 1) + table_size(&pool->handles.blocks, 1);
 }
 
