@@ -453,15 +453,15 @@ static void chunk_trim(struct zspages *zspages, u32 chunk)
 }
 
 /**
- * descriptors_trim() - give the memory of dead descriptors back to the system, if the host can do that.
+ * descriptors_trim() - give the memory of dead descriptors back to the system.
  * @zspages: the pool's zspages
+ *
+ * For a host that can do that: port_can_discard().
  *
  * Context: May sleep; takes zspages.lock, for a page at a time.
  */
 void descriptors_trim(struct zspages *zspages)
 {
-	if (!port_can_discard())
-		return;
 	/* From the last, so that the first will be used again first. */
 	for (u32 chunk = chunks_count(zspages); chunk-- > 0;)
 		if (READ_ONCE(chunk_at(zspages, chunk)->lines))

@@ -163,7 +163,7 @@ static void pool_notice(struct zs_pool *pool, bool half)
  */
 void pool_trim(struct zs_pool *pool, bool all)
 {
-	if (all)
+	if (all && port_can_discard())
 		descriptors_trim(&pool->zspages);
 	pool_work_in(pool, port_store_trim(&pool->zspages.store, all));
 }
