@@ -208,7 +208,6 @@ struct port_store {
 	unsigned long pages; /* in the bags */
 	atomic64_t migrated; /* pages that the kernel has replaced; needs no lock */
 	bool asked; /* to be trimmed */
-	bool asked_now;
 };
 
 /* A work item; due is when it is to run, in jiffies, or WORKER_IDLE. */

@@ -19,7 +19,6 @@
 #include "host_pool.h"
 
 #define STORE_DELAY_MS 10 /* free pages wait so long at most for the worker to start */
-#define STORE_MANY 1024 /* so many don't wait */
 #define STORE_LEAST                                                                                \
 	4 /* bags that are emptied whoever wants the CPU: a batch of frees fills as many */
 
@@ -140,10 +139,6 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 /* Under the lock: when the store wants to be trimmed, if it has not asked for that already. */
 static int trim_ask(struct port_store *store)
 {
-	if (store->pages >= STORE_MANY && !store->asked_now) {
-		store->asked_now = true;
-		return 0;
-	}
 	if (store->pages && !store->asked) {
 		store->asked = true;
 		return STORE_DELAY_MS;
@@ -250,7 +245,6 @@ static bool bags_release(struct port_store *store, bool wait, bool politely)
 	store->bags = NULL;
 	store->pages = 0;
 	store->asked = false;
-	store->asked_now = false;
 	port_unlock(&store->lock);
 
 	while (bag) {
