@@ -62,8 +62,7 @@ static bool object_move(struct zs_pool *pool, struct size_class *class, u32 sour
 {
 	struct zspages *zspages = &pool->zspages;
 	u32 index = zspage_handles(zspage_at(zspages, source), class)[slot];
-	atomic64_t *entry = handle_entry_at(&pool->handles, index);
-	u64 word = (u64)atomic64_read(entry);
+	u64 word = handle_word(&pool->handles, index);
 	u64 moved;
 	u8 to;
 
@@ -75,7 +74,7 @@ static bool object_move(struct zs_pool *pool, struct size_class *class, u32 sour
 			class->size);
 	moved = entry_make(entry_gen(word), target, to);
 	/* Full order: the copy is there for whoever reads the entry with an acquire. */
-	if ((u64)atomic64_cmpxchg(entry, word, moved) != word) {
+	if (!handle_swap(&pool->handles, index, &word, moved)) {
 		zspage_put(zspages, class, target, to); /* not its last */
 		return false;
 	}
@@ -255,23 +254,24 @@ static void entries_release(struct zs_pool *pool, const struct size_class *class
 	const u32 *handles = zspage_handles(zspage, class);
 
 	for (u32 slot = 0; slot < end; slot++) {
-		atomic64_t *entry;
+		u64 word;
 
 		if (!slot_is_used(zspage, slot))
 			continue;
-		entry = handle_entry_at(&pool->handles, handles[slot]);
-		/* Pairs with the acquire in object_pin(): the descriptor is complete. */
-		atomic64_set_release(
-			entry, entry_make(entry_gen((u64)atomic64_read(entry)), number, (u8)slot));
+		word = handle_word(&pool->handles, handles[slot]);
+		/* Full order; pairs with the acquire in object_pin(): the descriptor is complete. */
+		while (!handle_swap(&pool->handles, handles[slot], &word,
+				    entry_make(entry_gen(word), number, (u8)slot)))
+			;
 	}
 }
 
-static bool entry_hold(atomic64_t *entry)
+static bool entry_hold(struct handles *handles, u32 index)
 {
-	u64 word = (u64)atomic64_read(entry);
+	u64 word = handle_word(handles, index);
 
 	return (word & ENTRY_LIVE) &&
-	       (u64)atomic64_cmpxchg(entry, word, (word & ~ENTRY_LIVE) | ENTRY_HELD) == word;
+	       handle_swap(handles, index, &word, (word & ~ENTRY_LIVE) | ENTRY_HELD);
 }
 
 /*
@@ -285,8 +285,7 @@ static bool entries_hold(struct zs_pool *pool, const struct size_class *class, u
 	const u32 *handles = zspage_handles(zspage, class);
 
 	for (u32 slot = 0; slot < class->geometry.slots; slot++) {
-		if (!slot_is_used(zspage, slot) ||
-		    entry_hold(handle_entry_at(&pool->handles, handles[slot])))
+		if (!slot_is_used(zspage, slot) || entry_hold(&pool->handles, handles[slot]))
 			continue;
 		entries_release(pool, class, number, slot);
 		return false;
@@ -346,6 +345,14 @@ static void pool_renumber(struct zs_pool *pool)
 	for (u32 lines = 1; lines <= ZSPAGE_MAX_LINES; lines++)
 		if (descriptors_scattered(&pool->zspages, lines))
 			length_renumber(pool, lines);
+}
+
+/* Give back the memory in which the pool keeps what it knows of objects that are gone. */
+static void pool_shrink(struct zs_pool *pool)
+{
+	pool_renumber(pool);
+	pool_destock(pool);
+	handles_fold(&pool->handles);
 }
 
 /* Count pages that compaction freed. What it moved may have taken more than it gave. */
@@ -418,7 +425,7 @@ unsigned long zs_compact(struct zs_pool *pool)
 		class_compact(pool, &pool->classes.class[i], &freed);
 	freed = count_freed(pool, freed);
 	if (port_can_discard())
-		pool_renumber(pool);
+		pool_shrink(pool);
 	pool_trim(pool, true);
 	return (unsigned long)freed;
 }

@@ -8,8 +8,9 @@
  * block. When one of another block comes back, they become bits of their block's word, by one atomic
  * operation; the one that finds the word 0 also puts the block on the list of available ones.
  *
- * Invariant: a block is on the list if and only if its word is not 0, except between the two steps
- * of handles_put() and of handles_refill(), each of which has the block to itself in between.
+ * Invariant: a block whose page is not folded is on the list if its word is not 0, except between the two
+ * steps of handles_put(), which has the block to itself in between. One on the list is passed over if its
+ * page is folded (fold.c).
  */
 #include "handle.h"
 
@@ -45,11 +46,17 @@ int handles_init(struct handles *handles)
 		goto no_entries;
 	if (table_init(&handles->blocks, sizeof(struct handle_block)))
 		goto no_blocks;
+	if (table_init(&handles->folds, sizeof(struct fold *)))
+		goto no_folds;
 	handles->tag = (u64)tag << HANDLE_TAG_SHIFT;
 	handles->next_block = 1;
 	port_lock_init(&handles->lock, PORT_RANK_TABLE);
+	for (u32 i = 0; i < HANDLE_PAGE_LOCKS; i++)
+		port_lock_init(&handles->page_lock[i], PORT_RANK_PAGE);
 	return 0;
 
+no_folds:
+	table_destroy(&handles->blocks);
 no_blocks:
 	table_destroy(&handles->entries);
 no_entries:
@@ -59,30 +66,53 @@ no_entries:
 
 void handles_destroy(struct handles *handles)
 {
+	folds_destroy(handles);
+	for (u32 i = 0; i < HANDLE_PAGE_LOCKS; i++)
+		port_lock_destroy(&handles->page_lock[i]);
 	port_lock_destroy(&handles->lock);
+	table_destroy(&handles->folds);
 	table_destroy(&handles->blocks);
 	table_destroy(&handles->entries);
 	tag_put((u32)(handles->tag >> HANDLE_TAG_SHIFT));
 }
 
-static struct handle_block *block_at(const struct handles *handles, u32 block)
+/* Under the lock: put a block on the list, if it has free entries that can be had. */
+void handle_block_list(struct handles *handles, u32 number)
 {
-	return table_at(&handles->blocks, block, sizeof(struct handle_block));
+	struct handle_block *block = handle_block_at(handles, number);
+
+	if (block->listed || block->folded || !atomic64_read(&block->free))
+		return;
+	block->listed = true;
+	block->next = handles->available;
+	handles->available = number;
+}
+
+/* Under the lock: take what the blocks on the list have, one after the other, until one has something. */
+static bool stock_take(struct handles *handles, struct handle_stock *stock)
+{
+	stock->free = 0;
+	while (handles->available && !stock->free) {
+		struct handle_block *block = handle_block_at(handles, handles->available);
+
+		stock->block = handles->available;
+		handles->available = block->next;
+		block->listed = false;
+		/* Pairs with the release in handles_put(): what was freed is done with. */
+		if (!block->folded)
+			stock->free = (u64)atomic64_xchg_acquire(&block->free, 0);
+	}
+	return stock->free;
 }
 
 /* Under the lock: take a block that has free entries, or one that was never used. */
 static bool stock_find(struct handles *handles, struct handle_stock *stock)
 {
-	struct handle_block *block;
-
-	if (handles->available) {
-		stock->block = handles->available;
-		block = block_at(handles, stock->block);
-		handles->available = block->next;
-		/* Pairs with the release in handles_put(): what was freed is done with. */
-		stock->free = (u64)atomic64_xchg_acquire(&block->free, 0);
+	while (!stock_take(handles, stock))
+		if (!handles_unfold(handles))
+			break;
+	if (stock->free)
 		return true;
-	}
 	if (handles->next_block >= table_size(&handles->blocks, sizeof(struct handle_block)) ||
 	    (handles->next_block + 1ULL) * HANDLE_BLOCK >
 		    table_size(&handles->entries, sizeof(atomic64_t)))
@@ -95,8 +125,12 @@ static bool stock_find(struct handles *handles, struct handle_stock *stock)
 /* Make room for one more block. */
 static int handles_grow(struct handles *handles, u32 block, gfp_t flags)
 {
+	u32 page = (u32)((block + 1ULL) * HANDLE_BLOCK * sizeof(atomic64_t) / PORT_PAGE_SIZE);
 	u32 chunk;
 
+	if (page >= table_size(&handles->folds, sizeof(struct fold *)) &&
+	    table_grow(&handles->folds, flags, &chunk))
+		return -ENOMEM;
 	if (block >= table_size(&handles->blocks, sizeof(struct handle_block)) &&
 	    table_grow(&handles->blocks, flags, &chunk))
 		return -ENOMEM;
@@ -141,13 +175,12 @@ int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t fl
  */
 void handles_put(struct handles *handles, struct handle_stock stock)
 {
-	struct handle_block *block = block_at(handles, stock.block);
-
-	/* Pairs with the acquire in stock_find(). */
-	if (handle_stock_empty(&stock) || atomic64_fetch_or_release(stock.free, &block->free))
+	if (handle_stock_empty(&stock))
+		return;
+	/* Pairs with the acquires in stock_take() and in page_free(). */
+	if (atomic64_fetch_or_release(stock.free, &handle_block_at(handles, stock.block)->free))
 		return;
 	port_lock(&handles->lock);
-	block->next = handles->available;
-	handles->available = stock.block;
+	handle_block_list(handles, stock.block);
 	port_unlock(&handles->lock);
 }

@@ -41,23 +41,43 @@ struct handle_stock {
 
 struct handle_block {
 	atomic64_t free; /* bits of the entries that are in nobody's stock */
-	u32 next; /* in the list of blocks that have some; protected by handles.lock */
+	u32 next; /* in the list of blocks that have some; this and the rest is under handles.lock */
+	bool listed; /* in that list */
+	bool folded; /* its page is folded, or about to be: its free entries can't be had. Read without */
 };
+
+#define HANDLE_PAGE_LOCKS 16 /* of pages of entries, each of which has one of them: see fold.c */
+
+struct fold;
 
 struct handles {
 	struct table entries; /* of atomic64_t */
 	struct table blocks; /* of struct handle_block */
+	struct table folds; /* of struct fold *, one a page of entries; NULL if it is not folded */
 	u64 tag; /* in its place in a handle */
 	/* Not on the line of what every call reads. */
 	struct port_lock lock __attribute__((aligned(PORT_CACHELINE)));
 	u32 available; /* the first block with free entries; 0: none. Block 0 is not used */
 	u32 next_block;
+	u32 folded; /* the first folded page that may be unfolded; 0: none. Page 0 is not folded */
+	u64 folded_pages; /* that there are of these */
+	u64 folded_bytes; /* of their folds */
+	struct fold *spent; /* folds of pages that are not folded any more */
+	struct port_lock page_lock[HANDLE_PAGE_LOCKS];
 };
 
 int handles_init(struct handles *handles);
 void handles_destroy(struct handles *handles);
 int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t flags);
 void handles_put(struct handles *handles, struct handle_stock stock);
+void handle_block_list(struct handles *handles, u32 number);
+
+void handles_fold(struct handles *handles);
+bool handles_unfold(struct handles *handles);
+void folds_destroy(struct handles *handles);
+u64 handles_bytes(struct handles *handles);
+u64 handle_word_folded(struct handles *handles, u32 index);
+bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new);
 
 static inline bool handle_stock_empty(const struct handle_stock *stock)
 {
@@ -93,6 +113,11 @@ static inline u32 handle_stock_take(struct handle_stock *stock)
 static inline atomic64_t *handle_entry_at(const struct handles *handles, u32 index)
 {
 	return table_at(&handles->entries, index, sizeof(atomic64_t));
+}
+
+static inline struct handle_block *handle_block_at(const struct handles *handles, u32 number)
+{
+	return table_at(&handles->blocks, number, sizeof(struct handle_block));
 }
 
 /* Whether the handle has the tag of these handles' pool. */
@@ -148,6 +173,47 @@ static inline u64 entry_make(u16 gen, u32 zspage, u8 slot)
 {
 	return (u64)gen << ENTRY_GEN_SHIFT | (u64)zspage << ENTRY_ZSPAGE_SHIFT |
 	       (u64)slot << ENTRY_SLOT_SHIFT | ENTRY_LIVE;
+}
+
+/*
+ * The word of an entry, wherever it is; @entry is where it should be. Pairs with the release of whoever made
+ * it what it is.
+ */
+static inline u64 entry_word(struct handles *handles, const atomic64_t *entry, u32 index)
+{
+	u64 word = (u64)atomic64_read_acquire(entry);
+
+	return likely(word & (ENTRY_LIVE | ENTRY_HELD)) ? word : handle_word_folded(handles, index);
+}
+
+/*
+ * Change an entry, wherever it is, from *@word to @new. If it was something else *@word is that then. An
+ * entry that looks different is not written to: its page may be one that is discarded.
+ */
+static inline bool entry_swap(struct handles *handles, atomic64_t *entry, u32 index, u64 *word,
+			      u64 new)
+{
+	u64 seen = (u64)atomic64_read(entry);
+
+	if (likely(seen == *word)) {
+		seen = (u64)atomic64_cmpxchg(entry, *word, new);
+		if (likely(seen == *word))
+			return true;
+	}
+	if (!(seen & (ENTRY_LIVE | ENTRY_HELD)))
+		return handle_swap_folded(handles, index, word, new);
+	*word = seen;
+	return false;
+}
+
+static inline u64 handle_word(struct handles *handles, u32 index)
+{
+	return entry_word(handles, handle_entry_at(handles, index), index);
+}
+
+static inline bool handle_swap(struct handles *handles, u32 index, u64 *word, u64 new)
+{
+	return entry_swap(handles, handle_entry_at(handles, index), index, word, new);
 }
 
 static inline unsigned long handle_make(const struct handles *handles, u32 index, u16 gen)

@@ -32,12 +32,13 @@ void object_await(struct zs_pool *pool, u64 entry)
 /* Pin the zspage of a live object. NULL if the handle names none. */
 static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 *slot)
 {
-	const atomic64_t *entry = handle_entry(&pool->handles, handle);
+	struct handles *handles = &pool->handles;
+	const atomic64_t *entry = handle_entry(handles, handle);
 
 	if (unlikely(!entry))
 		return NULL;
 	for (;;) {
-		u64 word = (u64)atomic64_read_acquire(entry); /* pairs with handle_open() */
+		u64 word = entry_word(handles, entry, (u32)handle); /* pairs with handle_open() */
 		struct zspage *zspage;
 
 		if (unlikely(!entry_is(word, handle))) {
@@ -52,7 +53,8 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 
 			continue;
 		}
 		/* Pairs with the exchange in object_move(), which may have brought it back here. */
-		if (likely((u64)atomic64_read_acquire(entry) == word)) {
+		if (likely((u64)atomic64_read_acquire(entry) == word) ||
+		    entry_word(handles, entry, (u32)handle) == word) {
 			*slot = entry_slot(word);
 			return zspage;
 		}
@@ -141,7 +143,7 @@ struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t 
 {
 	const atomic64_t *entry = handle_entry(&pool->handles, handle);
 	/* The pin keeps the entry as it was. */
-	u64 word = entry ? (u64)atomic64_read(entry) : 0;
+	u64 word = entry ? entry_word(&pool->handles, entry, (u32)handle) : 0;
 	struct zspage *zspage;
 
 	if (unlikely(!entry_is(word, handle))) {

@@ -14,6 +14,7 @@
  *			entry live, and where a live entry points
  *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
  *			descriptors and blank pages of them. Leaves
+ *   page locks		handles.page_lock: what the fold of a page of entries has, and whether there is one
  *   page store		the host's; a leaf
  *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
  *
@@ -57,10 +58,10 @@ bool pool_check(struct zs_pool *pool, const char *what)
 }
 
 /* What is wrong with a handle that names no live object of the pool. */
-static const char *handle_fault(const struct zs_pool *pool, unsigned long handle)
+static const char *handle_fault(struct zs_pool *pool, unsigned long handle)
 {
 	const atomic64_t *entry = handle_entry(&pool->handles, handle);
-	u64 word = entry ? (u64)atomic64_read(entry) : 0;
+	u64 word = entry ? entry_word(&pool->handles, entry, (u32)handle) : 0;
 
 	if (!handle_is_ours(&pool->handles, handle))
 		return "a handle that is not this pool's";
@@ -95,27 +96,24 @@ static struct location location_of(u64 entry, unsigned long handle)
 /* Make the object's entry die, so that the object is the caller's alone. False if it is not live. */
 static bool claim(struct zs_pool *pool, unsigned long handle, struct location *object)
 {
-	atomic64_t *entry = handle_entry(&pool->handles, handle);
+	struct handles *handles = &pool->handles;
+	atomic64_t *entry = handle_entry(handles, handle);
 	u64 word;
 
 	if (unlikely(!entry))
 		return false;
-	/* Pairs with the releases in handle_open() and in compaction; the next as well. */
-	word = (u64)atomic64_read_acquire(entry);
+	word = entry_word(handles, entry, (u32)handle);
 	for (;;) {
-		u64 seen;
-
 		if (unlikely(!entry_is(word, handle))) {
 			if (!entry_is_held(word, handle))
 				return false;
 			object_await(pool, word);
-			word = (u64)atomic64_read_acquire(entry);
+			word = entry_word(handles, entry, (u32)handle);
 			continue;
 		}
-		seen = (u64)atomic64_cmpxchg(entry, word, word & ~ENTRY_LIVE);
-		if (likely(seen == word))
+		/* If not, compaction moved or holds it, or another free won. */
+		if (likely(entry_swap(handles, entry, (u32)handle, &word, word & ~ENTRY_LIVE)))
 			break;
-		word = seen; /* compaction moved or holds it, or another free won */
 	}
 	*object = location_of(word, handle);
 	return true;
@@ -360,14 +358,19 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *bytes)
 {
 	struct zs_pool *pool = owner;
-	struct location object;
 	struct zspage *zspage;
+	atomic64_t *entry;
 	void *memory;
+	u64 word;
 
 	zspage = host_pin(pool, handle, least, &memory, bytes);
 	if (!zspage)
 		return NULL;
-	if (claim(pool, handle, &object))
+	/* Where the entry is, and stays while it is neither live nor free: so it is found by pool_unhost(). */
+	entry = handle_entry_at(&pool->handles, (u32)handle);
+	word = (u64)atomic64_read(entry);
+	if (entry_is(word, handle) &&
+	    (u64)atomic64_cmpxchg(entry, word, word & ~ENTRY_LIVE) == word)
 		return memory;
 	zspage_unpin(zspage);
 	return NULL;
@@ -518,6 +521,19 @@ static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_
 	return 0;
 }
 
+/*
+ * Under the class lock: give out next what came back last, once there is nothing else. Not if its page has
+ * been folded since: what comes back then stays with its block.
+ */
+static void class_restock(const struct zs_pool *pool, struct size_class *class)
+{
+	if (!handle_stock_empty(&class->stock) || handle_stock_empty(&class->freed) ||
+	    READ_ONCE(handle_block_at(&pool->handles, class->freed.block)->folded))
+		return;
+	class->stock = class->freed;
+	class->freed.free = 0;
+}
+
 /* There is no memory: free what waits to be freed. True if that may have helped. */
 static bool pool_relieve(struct zs_pool *pool, gfp_t flags)
 {
@@ -535,6 +551,29 @@ static void pool_starve(struct zs_pool *pool, const struct size_class *class)
 {
 	atomic_xchg(&pool->starved, (int)class->index + 1);
 	port_worker_kick(&pool->worker, 0);
+}
+
+/**
+ * pool_destock() - take back the free handles that each class has in stock.
+ * @pool: the pool
+ *
+ * Context: Any; takes one class lock at a time.
+ */
+void pool_destock(struct zs_pool *pool)
+{
+	for (u32 i = 0; i < pool->classes.count; i++) {
+		struct size_class *class = &pool->classes.class[i];
+		struct handle_stock stock, freed;
+
+		port_lock(&class->lock);
+		stock = class->stock;
+		freed = class->freed;
+		class->stock.free = 0;
+		class->freed.free = 0;
+		port_unlock(&class->lock);
+		handles_put(&pool->handles, stock);
+		handles_put(&pool->handles, freed);
+	}
 }
 
 /* Under the class lock, with a stock and a partial zspage there. */
@@ -581,10 +620,7 @@ unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t flags, const in
 		u32 zspage;
 
 		port_lock(&class->lock);
-		if (handle_stock_empty(&class->stock)) {
-			class->stock = class->freed;
-			class->freed.free = 0;
-		}
+		class_restock(pool, class);
 		handles = handle_stock_empty(&class->stock);
 		zspage = class_partial(class);
 		if (likely(!handles && zspage))

@@ -33,7 +33,7 @@
  * Bytes	get_unaligned_le64(from), put_unaligned_le64(value, to): wherever that is.
  *
  * Bits		__ffs64(word): the lowest set bit of a word that is not 0.
- *		fls64(word): the highest one plus 1, 0 for 0.
+ *		fls64(word): the highest one plus 1, 0 for 0. hweight64(word): how many are set.
  *		prefetchw(addr): a hint.
  *
  * Locks	struct port_lock: short, may be taken in atomic context, holder must not sleep.
@@ -79,6 +79,7 @@ enum port_rank {
 	PORT_RANK_CHUNKS,
 	PORT_RANK_CLASS,
 	PORT_RANK_TABLE,
+	PORT_RANK_PAGE,
 	PORT_RANK_STORE,
 };
 

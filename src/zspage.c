@@ -181,6 +181,12 @@ static void zspages_hold(struct zspages *zspages, struct size_class *class, u32 
 	atomic64_add(more, &zspages->pages);
 }
 
+/* Whether a zspage of which so many slots are used, not all, belongs to a fullness group. */
+static bool group_has(const struct size_class *class, u32 group, u32 inuse)
+{
+	return inuse * ZS_GROUPS - group * class->geometry.slots < class->geometry.slots;
+}
+
 /* Change how many slots are used, and the list with it. A full zspage is in none. */
 static void zspage_count(struct zspages *zspages, struct size_class *class, u32 number, u32 inuse)
 {
@@ -189,7 +195,7 @@ static void zspage_count(struct zspages *zspages, struct size_class *class, u32 
 	bool is_listed = inuse != class->geometry.slots;
 
 	if (was_listed && is_listed &&
-	    zspage_group(class, zspage->inuse) == zspage_group(class, inuse)) {
+	    group_has(class, zspage_group(class, zspage->inuse), inuse)) {
 		WRITE_ONCE(zspage->inuse, (u16)inuse);
 		return;
 	}

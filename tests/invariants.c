@@ -47,7 +47,7 @@ static void check_slots(struct zs_pool *pool, struct size_class *class, u32 numb
 		if (!(zspage->used[slot / 64] >> slot % 64 & 1))
 			continue;
 		assert_true(slot < class->geometry.slots);
-		entry = atomic64_read(handle_entry_at(&pool->handles, handles[slot]));
+		entry = handle_word(&pool->handles, handles[slot]);
 		assert_true(entry & ENTRY_LIVE);
 		assert_int_equal(entry_zspage(entry), number);
 		assert_int_equal(entry_slot(entry), slot);
@@ -116,14 +116,12 @@ static struct tally check_classes(struct zs_pool *pool)
 	return all;
 }
 
-static u64 live_of(const struct zs_pool *pool, u32 block)
+static u64 live_of(struct zs_pool *pool, u32 block)
 {
 	u64 live = 0;
 
 	for (u32 i = 0; i < HANDLE_BLOCK; i++) {
-		const atomic64_t *entry = handle_entry_at(&pool->handles, block * HANDLE_BLOCK + i);
-
-		live |= (atomic64_read(entry) & ENTRY_LIVE) << i;
+		live |= (handle_word(&pool->handles, block * HANDLE_BLOCK + i) & ENTRY_LIVE) << i;
 	}
 	return live;
 }
@@ -147,10 +145,10 @@ static u64 stocked_of(const struct zs_pool *pool, u32 block)
 }
 
 /* Each entry is live, or in a class's stock, or free, and only one of these. Returns the live. */
-static u64 check_handles(const struct zs_pool *pool)
+static u64 check_handles(struct zs_pool *pool)
 {
-	const struct handles *handles = &pool->handles;
-	u64 live_entries = 0, blocks_free = 0, listed = 0;
+	struct handles *handles = &pool->handles;
+	u64 live_entries = 0, blocks_free = 0, blocks_listed = 0, listed = 0, listed_free = 0;
 
 	for (u32 number = 1; number < handles->next_block; number++) {
 		const struct handle_block *block =
@@ -164,17 +162,23 @@ static u64 check_handles(const struct zs_pool *pool)
 		assert_int_equal(stocked & free, 0);
 		assert_int_equal(live | stocked | free, ~0ULL);
 		live_entries += (u64)__builtin_popcountll(live);
-		blocks_free += free != 0;
+		blocks_free += free != 0 && !block->folded;
+		blocks_listed += block->listed;
 	}
 	for (u32 number = handles->available; number;) {
 		const struct handle_block *block =
 			table_at(&handles->blocks, number, sizeof(*block));
 
-		assert_int_not_equal(atomic64_read(&block->free), 0);
-		assert_true(++listed <= blocks_free);
+		assert_true(block->listed);
+		assert_true(++listed <= blocks_listed);
+		if (!block->folded) {
+			assert_int_not_equal(atomic64_read(&block->free), 0);
+			listed_free++;
+		}
 		number = block->next;
 	}
-	assert_int_equal(listed, blocks_free);
+	assert_int_equal(listed, blocks_listed);
+	assert_int_equal(listed_free, blocks_free);
 	return live_entries;
 }
 

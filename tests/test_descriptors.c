@@ -134,7 +134,7 @@ static void check_bytes(void)
 
 static u32 number_of(unsigned long handle)
 {
-	return entry_zspage((u64)atomic64_read(handle_entry(&pool->handles, handle)));
+	return entry_zspage(handle_word(&pool->handles, (u32)handle));
 }
 
 static void test_given_back(void **state)

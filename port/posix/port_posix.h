@@ -239,6 +239,11 @@ static inline unsigned int fls64(u64 word)
 	return word ? 64U - (unsigned int)__builtin_clzll(word) : 0;
 }
 
+static inline unsigned int hweight64(u64 word)
+{
+	return (unsigned int)__builtin_popcountll(word);
+}
+
 static inline void prefetchw(const void *address)
 {
 	__builtin_prefetch(address, 1);

@@ -66,7 +66,7 @@ static void futex_wake(u32 *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-/* Bytes of all that the pool holds. A table's elements of one byte are its bytes. */
+/* Bytes of all that the pool holds. */
 static u64 resident_bytes(struct zs_pool *pool)
 {
 	struct port_store *store = &pool->zspages.store;
@@ -76,7 +76,7 @@ static u64 resident_bytes(struct zs_pool *pool)
 	pages += store->dirty_pages;
 	port_unlock(&store->lock);
 	return pages * PORT_PAGE_SIZE + descriptors_bytes(&pool->zspages) +
-	       table_size(&pool->handles.entries, 1) + table_size(&pool->handles.blocks, 1);
+	       handles_bytes(&pool->handles);
 }
 
 static void count_deferred(struct zs_published_pool *to, const struct deferred *queue)

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Folding: what becomes of entries that are few among many dead ones.
+ *
+ * A handle says where its entry is, so entries can't be moved together as objects can: after most of a
+ * pool's objects have been freed at random each page of entries has some live ones. Such a page is folded:
+ * its live entries go to a list of their own, the fold, where they are found by their index, and the page is
+ * discarded. There its entries read as zeros, which are not live: who finds one like that, and nobody else,
+ * looks whether the page is folded. When free entries are wanted the page is unfolded again.
+ *
+ * The generations of dead entries are lost with the page. The fold keeps one that none of them has reached.
+ *
+ * Concurrency. Folds are made, found and unmade under handles.lock. What is in one, and that a page has one,
+ * changes under the lock of the page, one of a few that pages share. An entry whose page has no fold is used
+ * without these locks. While a page is folded each live entry is taken by a compare-and-exchange for 0: a
+ * free that wins makes the folding fail; one that comes later finds 0, sees the fold, which was there
+ * before, and waits for the lock.
+ *
+ * A page is folded only if each of its entries is live, or free and in no stock: then nobody makes one live
+ * meanwhile, and no dead one is still looked at (one that hosts a chunk of the deferred queue is). An entry
+ * that is freed while its page is folded may come into a stock, but is not given out from there:
+ * class_restock().
+ */
+#include "handle.h"
+
+#define FOLD_MOST 4 /* a page is folded if at most one in so many entries is live */
+#define FOLD_GENERATIONS 0xf000 /* beyond, going on with a later one might meet those that were */
+
+struct fold {
+	u32 page;
+	u32 next; /* page that is folded */
+	struct fold *spent; /* the next one that is of no use any more */
+	u16 gen; /* that dead entries go on from */
+	u16 count;
+	u16 room;
+	u64 word[]; /* in the order of their indices, which follow behind the room */
+};
+
+static size_t fold_bytes(u32 room)
+{
+	return sizeof(struct fold) + room * (sizeof(u64) + sizeof(u16));
+}
+
+static u16 *fold_index(struct fold *fold)
+{
+	return (u16 *)(fold->word + fold->room);
+}
+
+/* The entries of a page. */
+static u32 page_entries(void)
+{
+	return (u32)(PORT_PAGE_SIZE / sizeof(atomic64_t));
+}
+
+static struct fold **fold_of(const struct handles *handles, u32 page)
+{
+	return table_at(&handles->folds, page, sizeof(struct fold *));
+}
+
+static struct port_lock *page_lock(struct handles *handles, u32 page)
+{
+	return &handles->page_lock[page % HANDLE_PAGE_LOCKS];
+}
+
+/* Where the entry with an index in the page is, or would be. Under the page's lock. */
+static u32 fold_find(struct fold *fold, u16 index)
+{
+	const u16 *indices = fold_index(fold);
+	u32 from = 0, to = fold->count;
+
+	while (from < to) {
+		u32 middle = (from + to) / 2;
+
+		if (indices[middle] < index)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+static bool fold_has(struct fold *fold, u32 at, u16 index)
+{
+	return at < fold->count && fold_index(fold)[at] == index;
+}
+
+/* Put an entry at the end. Under the page's lock. */
+static void fold_add(struct fold *fold, u16 index, u64 word)
+{
+	fold->word[fold->count] = word;
+	fold_index(fold)[fold->count++] = index;
+}
+
+static void fold_remove(struct fold *fold, u32 at)
+{
+	u16 *indices = fold_index(fold);
+
+	for (u32 i = at + 1; i < fold->count; i++) {
+		fold->word[i - 1] = fold->word[i];
+		indices[i - 1] = indices[i];
+	}
+	fold->count--;
+}
+
+/* The word of an entry; dead, of a generation that was, if the fold has it not. Under the page's lock. */
+static u64 fold_word(struct fold *fold, u16 index)
+{
+	u32 at = fold_find(fold, index);
+
+	return fold_has(fold, at, index) ? fold->word[at] :
+					   entry_make(fold->gen, 0, 0) & ~ENTRY_LIVE;
+}
+
+/**
+ * handle_word_folded() - the word of an entry that is not live where it should be.
+ * @handles: the pool's handles
+ * @index: its index
+ *
+ * Context: Any; takes the lock of a page.
+ * Return: the word, wherever it is.
+ */
+u64 handle_word_folded(struct handles *handles, u32 index)
+{
+	u32 page = index / page_entries();
+	struct port_lock *lock = page_lock(handles, page);
+	struct fold *fold;
+	u64 word;
+
+	/* Pairs with the release in page_take(): who has seen it take an entry sees the fold. */
+	if (!smp_load_acquire(fold_of(handles, page)))
+		return (u64)atomic64_read_acquire(handle_entry_at(handles, index));
+	port_lock(lock);
+	fold = *fold_of(handles, page);
+	word = fold ? fold_word(fold, (u16)(index % page_entries())) :
+		      (u64)atomic64_read_acquire(handle_entry_at(handles, index));
+	port_unlock(lock);
+	return word;
+}
+
+/**
+ * handle_swap_folded() - change an entry that was not what was expected where it should be.
+ * @handles: the pool's handles
+ * @index: its index
+ * @word: what it is expected to be; set to what it was
+ * @new: what it is to be; if that is neither live nor held, the fold keeps it no more
+ *
+ * Context: Any; takes the lock of a page.
+ * Return: whether it was as expected, and was changed.
+ */
+bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new)
+{
+	u32 page = index / page_entries();
+	struct port_lock *lock = page_lock(handles, page);
+	u64 old = *word;
+	struct fold *fold;
+
+	port_lock(lock);
+	fold = *fold_of(handles, page);
+	if (fold) {
+		u32 at = fold_find(fold, (u16)(index % page_entries()));
+
+		*word = fold_word(fold, (u16)(index % page_entries()));
+		if (*word == old && (new &(ENTRY_LIVE | ENTRY_HELD)))
+			fold->word[at] = new;
+		else if (*word == old)
+			fold_remove(fold, at);
+	} else {
+		*word = (u64)atomic64_cmpxchg(handle_entry_at(handles, index), old, new);
+	}
+	port_unlock(lock);
+	return *word == old;
+}
+
+/* Under handles.lock: whether the free entries of a page can be had; or could, if there were any. */
+static void page_close(struct handles *handles, u32 page, bool closed)
+{
+	u32 first = page * (page_entries() / HANDLE_BLOCK);
+
+	for (u32 number = first; number < first + page_entries() / HANDLE_BLOCK; number++) {
+		struct handle_block *block = handle_block_at(handles, number);
+
+		WRITE_ONCE(block->folded, closed);
+		if (!closed)
+			handle_block_list(handles, number);
+	}
+}
+
+/* Under handles.lock: how many of a page's entries are free. Others may become so. */
+static u32 page_free(const struct handles *handles, u32 page)
+{
+	u32 first = page * (page_entries() / HANDLE_BLOCK);
+	u32 free = 0;
+
+	for (u32 number = first; number < first + page_entries() / HANDLE_BLOCK; number++)
+		/* Pairs with the release in handles_put(): what was freed is done with. */
+		free += hweight64(
+			(u64)atomic64_read_acquire(&handle_block_at(handles, number)->free));
+	return free;
+}
+
+/* Take an entry to the fold, if it is live. False if there is no room, or it has changed just now. */
+static bool entry_take(struct fold *fold, u16 index, atomic64_t *entry)
+{
+	u64 word = (u64)atomic64_read(entry);
+
+	if (entry_gen(word) > fold->gen)
+		fold->gen = entry_gen(word);
+	if (!(word & ENTRY_LIVE))
+		return true;
+	if (fold->count == fold->room || (u64)atomic64_cmpxchg(entry, word, 0) != word)
+		return false;
+	fold_add(fold, index, word);
+	return true;
+}
+
+/* Have the entries of a fold be where they should be. Under the page's lock. */
+static void fold_return(const struct handles *handles, struct fold *fold)
+{
+	for (u32 i = 0; i < fold->count; i++)
+		/* Pairs with the acquire of whoever looks at the entry. */
+		atomic64_set_release(
+			handle_entry_at(handles, fold->page * page_entries() + fold_index(fold)[i]),
+			fold->word[i]);
+}
+
+/*
+ * Take all live entries of a page, so that none is left there but free ones. False, with nothing changed,
+ * if that can't be. Under handles.lock, the page closed.
+ */
+static bool page_take(struct handles *handles, struct fold *fold)
+{
+	u32 free = page_free(handles,
+			     fold->page); /* first: one that becomes free now does not count */
+	struct port_lock *lock = page_lock(handles, fold->page);
+	bool taken = true;
+
+	port_lock(lock);
+	smp_store_release(fold_of(handles, fold->page), fold); /* pairs with handle_word_folded() */
+	for (u32 i = 0; i < page_entries() && taken; i++)
+		taken = entry_take(fold, (u16)i,
+				   handle_entry_at(handles, fold->page * page_entries() + i));
+	taken = taken && fold->count + free == page_entries() && fold->gen < FOLD_GENERATIONS;
+	if (!taken) {
+		fold_return(handles, fold);
+		smp_store_release(fold_of(handles, fold->page), NULL);
+	}
+	port_unlock(lock);
+	return taken;
+}
+
+/* Close a page and take its live entries; or do neither. Under handles.lock. */
+static bool page_closed_take(struct handles *handles, struct fold *fold)
+{
+	page_close(handles, fold->page, true);
+	if (page_take(handles, fold))
+		return true;
+	page_close(handles, fold->page, false);
+	return false;
+}
+
+/* The live entries of a page, about. */
+static u32 page_live(const struct handles *handles, u32 page)
+{
+	u32 live = 0;
+
+	for (u32 i = 0; i < page_entries(); i++)
+		live += atomic64_read(handle_entry_at(handles, page * page_entries() + i)) & 1;
+	return live;
+}
+
+/* Fold a page, if that is worth while and can be. True if it is to be discarded. */
+static bool page_fold(struct handles *handles, u32 page)
+{
+	struct fold *fold;
+	bool folded;
+	u32 room;
+
+	if (READ_ONCE(*fold_of(handles, page)))
+		return false;
+	room = page_live(handles, page);
+	if (room > page_entries() / FOLD_MOST)
+		return false;
+	fold = port_alloc(fold_bytes(room), GFP_KERNEL);
+	if (!fold)
+		return false;
+	fold->page = page;
+	fold->room = (u16)room;
+	port_lock(&handles->lock);
+	folded = !*fold_of(handles, page) && page_closed_take(handles, fold);
+	port_unlock(&handles->lock);
+	if (!folded)
+		port_free(fold, fold_bytes(room));
+	return folded;
+}
+
+/* Fold the pages of a chunk of the table, discard them, and only then let them be unfolded. */
+static void chunk_fold(struct handles *handles, u32 first, u32 end)
+{
+	u32 pages = (u32)(PORT_CHUNK_SIZE / PORT_PAGE_SIZE);
+	u64 folded = 0;
+
+	for (u32 i = 0; i < pages && first + i < end; i++)
+		/* The first page has the block that is not used. */
+		if (first + i && page_fold(handles, first + i))
+			folded |= 1ULL << i;
+	for (u32 i = 0, run; i < pages; i += run + 1) {
+		for (run = 0; folded >> (i + run) & 1; run++)
+			;
+		if (run)
+			port_discard(handle_entry_at(handles, (first + i) * page_entries()),
+				     run * PORT_PAGE_SIZE);
+	}
+	port_lock(&handles->lock);
+	for (; folded; folded &= folded - 1) {
+		u32 page = first + __ffs64(folded);
+
+		(*fold_of(handles, page))->next = handles->folded;
+		handles->folded = page;
+		handles->folded_pages++;
+		handles->folded_bytes += fold_bytes((*fold_of(handles, page))->room);
+	}
+	port_unlock(&handles->lock);
+	cond_resched();
+}
+
+static void spent_free(struct handles *handles)
+{
+	struct fold *fold;
+
+	port_lock(&handles->lock);
+	fold = handles->spent;
+	handles->spent = NULL;
+	port_unlock(&handles->lock);
+	while (fold) {
+		struct fold *next = fold->spent;
+
+		port_free(fold, fold_bytes(fold->room));
+		fold = next;
+	}
+}
+
+/**
+ * handles_fold() - give the memory of entries back of which few are live.
+ * @handles: the pool's handles
+ *
+ * Context: May sleep; no lock is held.
+ */
+void handles_fold(struct handles *handles)
+{
+	u32 pages = (u32)(PORT_CHUNK_SIZE / PORT_PAGE_SIZE);
+	u32 end;
+
+	spent_free(handles);
+	port_lock(&handles->lock);
+	end = handles->next_block /
+	      (page_entries() / HANDLE_BLOCK); /* but for the last one begun */
+	port_unlock(&handles->lock);
+	for (u32 first = 0; first < end; first += pages)
+		chunk_fold(handles, first, end);
+}
+
+/**
+ * handles_unfold() - have the free entries of a folded page.
+ * @handles: the pool's handles
+ *
+ * Context: Under handles.lock.
+ * Return: false if there is no such page.
+ */
+bool handles_unfold(struct handles *handles)
+{
+	u32 page = handles->folded;
+	struct port_lock *lock = page_lock(handles, page);
+	struct fold *fold;
+
+	if (!page)
+		return false;
+	port_lock(lock);
+	fold = *fold_of(handles, page);
+	/* Each of the page's entries is one of the fold's, or free and so nobody's. */
+	for (u32 i = 0; i < page_entries(); i++)
+		atomic64_set(handle_entry_at(handles, page * page_entries() + i),
+			     entry_make(fold->gen, 0, 0) & ~ENTRY_LIVE);
+	fold_return(handles, fold);
+	smp_store_release(fold_of(handles, page), NULL);
+	port_unlock(lock);
+
+	handles->folded = fold->next;
+	handles->folded_pages--;
+	handles->folded_bytes -= fold_bytes(fold->room);
+	fold->spent = handles->spent;
+	handles->spent = fold;
+	page_close(handles, page, false);
+	return true;
+}
+
+/* For handles_destroy(): nobody uses the handles any more. */
+void folds_destroy(struct handles *handles)
+{
+	for (u32 page = handles->folded; page;) {
+		struct fold *fold = *fold_of(handles, page);
+
+		page = fold->next;
+		port_free(fold, fold_bytes(fold->room));
+	}
+	spent_free(handles);
+}
+
+/**
+ * handles_bytes() - the memory that the handles of a pool take.
+ * @handles: the pool's handles
+ *
+ * Context: Any; takes handles.lock.
+ * Return: bytes.
+ */
+u64 handles_bytes(struct handles *handles)
+{
+	/* A table's elements of one byte are its bytes. */
+	u64 bytes = table_size(&handles->entries, 1) + table_size(&handles->blocks, 1) +
+		    table_size(&handles->folds, 1);
+
+	port_lock(&handles->lock);
+	bytes += handles->folded_bytes;
+	bytes -= handles->folded_pages * PORT_PAGE_SIZE;
+	port_unlock(&handles->lock);
+	return bytes;
+}
