@@ -14,7 +14,7 @@
  */
 #include "pool.h"
 
-#define COMPACT_SPARSE 32 /* a pool is sparse when compaction would free a page in so many, */
+#define COMPACT_SPARSE 64 /* a pool is sparse when compaction would free a page in so many, */
 #define COMPACT_LEAST (4UL << 20) /* and so many bytes */
 #define COMPACT_MOMENT_NS 2000000 /* how long a pool compacts by itself before it pauses */
 #define COMPACT_RUN 64 /* zspages that zs_compact() empties before it lets others run */
