@@ -29,10 +29,24 @@ static atomic_uint discards;
 void __real_port_discard(void *memory, size_t size);
 void __wrap_port_discard(void *memory, size_t size);
 
+/* Whether memory is that of descriptors. Entries are discarded, too. */
+static bool is_of_lines(const char *memory)
+{
+	const struct table *lines = &pool->zspages.lines;
+
+	for (u32 chunk = 0; chunk < lines->chunks; chunk++) {
+		const char *start = table_chunk(lines, chunk);
+
+		if (memory >= start && memory < start + PORT_CHUNK_SIZE)
+			return true;
+	}
+	return false;
+}
+
 void __wrap_port_discard(void *memory, size_t size)
 {
 	atomic_fetch_add(&discards, 1);
-	if (meanwhile)
+	if (meanwhile && is_of_lines(memory))
 		meanwhile();
 	__real_port_discard(memory, size);
 }
