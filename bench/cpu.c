@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Which CPU a thread runs on: see cpu.h. */
+/* Which CPU a thread runs on, and when: see cpu.h. */
 #include "cpu.h"
 
+#include <dirent.h>
 #include <err.h>
 #include <sched.h>
+#include <stdlib.h>
+
+#include "clock.h"
 
 static cpu_set_t given;
 
@@ -31,4 +35,27 @@ void cpu_bind(unsigned int which)
 	CPU_SET(cpu, &one);
 	if (sched_setaffinity(0, sizeof(one), &one) != 0)
 		err(2, "sched_setaffinity()");
+}
+
+/* The clock of a thread, as pthread_getcpuclockid() would name it; that takes a pthread_t, which we have not. */
+static clockid_t thread_clock(pid_t thread)
+{
+	return ~thread * 8 | 6;
+}
+
+uint64_t cpu_parked_ns(void)
+{
+	DIR *threads = opendir("/proc/self/task");
+	uint64_t sum = 0;
+
+	if (!threads)
+		err(2, "/proc/self/task");
+	for (const struct dirent *entry = readdir(threads); entry; entry = readdir(threads)) {
+		pid_t thread = atoi(entry->d_name);
+
+		if (thread && sched_getscheduler(thread) == SCHED_IDLE)
+			sum += clock_ns(thread_clock(thread));
+	}
+	closedir(threads);
+	return sum;
 }

@@ -27,7 +27,7 @@
  *
  * Politeness. The worker's drain looks, after each batch, whether others want its CPU: most likely those who
  * exit, and on a machine that is busy they would wait for it. If so it leaves the rest to a drain that comes
- * soon, as long as the queue is not half full: so what waits shrinks by a batch in each pause at least.
+ * soon, as long as the queue is not half full: in each pause a batch at least is freed.
  *
  * The next host is chosen ahead: the first word of a chunk is fetched, step by step, while the chunk
  * fills, and hosts the next one; the chunk's last word takes its place.
@@ -364,11 +364,13 @@ static bool chunk_host(struct deferred *queue, unsigned long word, size_t least,
 		       struct deferred_chunk **chunk)
 {
 	size_t bytes;
+	u64 token;
 
-	*chunk = queue->ops->host(queue->owner, word, least, &bytes);
+	*chunk = queue->ops->host(queue->owner, word, least, &bytes, &token);
 	if (!*chunk)
 		return false;
 	(*chunk)->host = word;
+	(*chunk)->token = token;
 	(*chunk)->credit = credit_trim(
 		queue, credit,
 		(u32)((bytes - sizeof(**chunk) - DEFERRED_SLACK) / DEFERRED_WORD_BYTES) + 1);
@@ -611,8 +613,12 @@ static struct deferred_chunk *chunk_take(struct deferred *queue)
 
 	port_lock(&queue->chunks);
 	chunk = queue->collected;
-	if (chunk)
+	if (chunk) {
 		queue->collected = chunk->next;
+		/* Cold by now: have the next one's first words on their way. */
+		prefetchw(queue->collected);
+		prefetchw((char *)queue->collected + PORT_CACHELINE);
+	}
 	port_unlock(&queue->chunks);
 	return chunk;
 }
@@ -642,7 +648,7 @@ static void chunk_done(struct deferred *queue, struct deferred_chunk *chunk)
 	struct deferred_spare *spare = (struct deferred_spare *)chunk;
 
 	if (chunk->host)
-		queue->ops->unhost(queue->owner, chunk->host);
+		queue->ops->unhost(queue->owner, chunk->host, chunk->token);
 	else
 		atomic_set_release(&queue->lane[spare - queue->spare].spare_used,
 				   0); /* pairs with open_spare() */

@@ -40,20 +40,20 @@ enum deferred_manner {
 	DRAIN_SOME, /* about a batch, without sleeping */
 };
 
-/* All but free() are called in a lane, so that they take no lock and do not come back. */
+/* All but free() and unhost() are called in a lane: they wait for no lock, and do not come back. */
 struct deferred_ops {
 	/*
 	 * Memory of at least @least bytes in what @word stands for, aligned to a word, and set
-	 * *@bytes to how many; or NULL. It stays until unhost().
+	 * *@bytes to how many; or NULL. It stays until unhost(), which is told *@token again.
 	 */
-	void *(*host)(void *owner, unsigned long word, size_t least, size_t *bytes);
+	void *(*host)(void *owner, unsigned long word, size_t least, size_t *bytes, u64 *token);
 	/*
 	 * @word will be asked to host before long: bring what that will touch into the cache. Called
 	 * for each @step, from 0 to DEFERRED_FETCHES - 1, when what the last one began has arrived.
 	 */
 	void (*fetch)(void *owner, unsigned long word, unsigned int step);
 	/* The chunk that @word hosted is done with: free @word. Called in no lane. */
-	void (*unhost)(void *owner, unsigned long word);
+	void (*unhost)(void *owner, unsigned long word, u64 token);
 	/* Free these, at most DEFERRED_BATCH. @work is the caller's own, zeroed when first used. */
 	void (*free)(void *owner, void *work, const unsigned long *words, unsigned int count);
 	size_t work_bytes;
@@ -66,6 +66,7 @@ struct deferred_ops {
 struct deferred_chunk {
 	struct deferred_chunk *next;
 	unsigned long host; /* 0: a lane's spare */
+	u64 token; /* the host's owner's */
 	u32 count;
 	u32 credit; /* what it took of the queue's room, its host included */
 	char words[]; /* and room for DEFERRED_SLACK bytes behind the last */

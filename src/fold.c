@@ -8,13 +8,14 @@
  * discarded. There its entries read as zeros, which are not live: who finds one like that, and nobody else,
  * looks whether the page is folded. When free entries are wanted the page is unfolded again.
  *
- * The generations of dead entries are lost with the page. The fold keeps one that none of them has reached.
+ * The generations of dead entries are lost with the page. The fold keeps the latest of them, from which all
+ * go on.
  *
  * Concurrency. Folds are made, found and unmade under handles.lock. What is in one, and that a page has one,
  * changes under the lock of the page, one of a few that pages share. An entry whose page has no fold is used
- * without these locks. While a page is folded each live entry is taken by a compare-and-exchange for 0: a
- * free that wins makes the folding fail; one that comes later finds 0, sees the fold, which was there
- * before, and waits for the lock.
+ * without these locks, as long as it is live or held there; who finds it neither asks under the page's lock
+ * what it is. While a page is folded each live entry is taken by a compare-and-exchange for 0: a free that
+ * wins makes the folding fail; one that comes later finds 0, and waits for the lock.
  *
  * A page is folded only if each of its entries is live, or free and in no stock: then nobody makes one live
  * meanwhile, and no dead one is still looked at (one that hosts a chunk of the deferred queue is). An entry
@@ -111,25 +112,36 @@ static u64 fold_word(struct fold *fold, u16 index)
 					   entry_make(fold->gen, 0, 0) & ~ENTRY_LIVE;
 }
 
+static bool page_enter(struct port_lock *lock, bool wait)
+{
+	if (!wait)
+		return port_trylock(lock);
+	port_lock(lock);
+	return true;
+}
+
 /**
  * handle_word_folded() - the word of an entry that is not live where it should be.
  * @handles: the pool's handles
  * @index: its index
+ * @wait: for a lock, if need be
  *
  * Context: Any; takes the lock of a page.
- * Return: the word, wherever it is.
+ * Return: the word, wherever it is; 0 if there is none, or if that takes waiting.
  */
-u64 handle_word_folded(struct handles *handles, u32 index)
+u64 handle_word_folded(struct handles *handles, u32 index, bool wait)
 {
 	u32 page = index / page_entries();
 	struct port_lock *lock = page_lock(handles, page);
 	struct fold *fold;
 	u64 word;
 
-	/* Pairs with the release in page_take(): who has seen it take an entry sees the fold. */
-	if (!smp_load_acquire(fold_of(handles, page)))
-		return (u64)atomic64_read_acquire(handle_entry_at(handles, index));
-	port_lock(lock);
+	/* A table may have grown ahead: nobody was given such an entry. */
+	if (page >= table_size(&handles->folds, sizeof(struct fold *)))
+		return 0;
+	/* Always, as what is not live without it may have been on its way to a fold, or back from one. */
+	if (!page_enter(lock, wait))
+		return 0;
 	fold = *fold_of(handles, page);
 	word = fold ? fold_word(fold, (u16)(index % page_entries())) :
 		      (u64)atomic64_read_acquire(handle_entry_at(handles, index));
@@ -143,18 +155,20 @@ u64 handle_word_folded(struct handles *handles, u32 index)
  * @index: its index
  * @word: what it is expected to be; set to what it was
  * @new: what it is to be; if that is neither live nor held, the fold keeps it no more
+ * @wait: for a lock, if need be
  *
  * Context: Any; takes the lock of a page.
- * Return: whether it was as expected, and was changed.
+ * Return: whether it was as expected, and was changed. False, too, if that takes waiting.
  */
-bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new)
+bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new, bool wait)
 {
 	u32 page = index / page_entries();
 	struct port_lock *lock = page_lock(handles, page);
 	u64 old = *word;
 	struct fold *fold;
 
-	port_lock(lock);
+	if (!page_enter(lock, wait))
+		return false;
 	fold = *fold_of(handles, page);
 	if (fold) {
 		u32 at = fold_find(fold, (u16)(index % page_entries()));
@@ -179,7 +193,8 @@ static void page_close(struct handles *handles, u32 page, bool closed)
 	for (u32 number = first; number < first + page_entries() / HANDLE_BLOCK; number++) {
 		struct handle_block *block = handle_block_at(handles, number);
 
-		WRITE_ONCE(block->folded, closed);
+		/* Pairs with the acquire in class_restock(): the entries are what they are by then. */
+		smp_store_release(&block->folded, closed);
 		if (!closed)
 			handle_block_list(handles, number);
 	}
@@ -235,14 +250,14 @@ static bool page_take(struct handles *handles, struct fold *fold)
 	bool taken = true;
 
 	port_lock(lock);
-	smp_store_release(fold_of(handles, fold->page), fold); /* pairs with handle_word_folded() */
+	WRITE_ONCE(*fold_of(handles, fold->page), fold);
 	for (u32 i = 0; i < page_entries() && taken; i++)
 		taken = entry_take(fold, (u16)i,
 				   handle_entry_at(handles, fold->page * page_entries() + i));
 	taken = taken && fold->count + free == page_entries() && fold->gen < FOLD_GENERATIONS;
 	if (!taken) {
 		fold_return(handles, fold);
-		smp_store_release(fold_of(handles, fold->page), NULL);
+		WRITE_ONCE(*fold_of(handles, fold->page), NULL);
 	}
 	port_unlock(lock);
 	return taken;
@@ -323,13 +338,23 @@ static void chunk_fold(struct handles *handles, u32 first, u32 end)
 	cond_resched();
 }
 
-static void spent_free(struct handles *handles)
+/**
+ * handles_trim() - free the folds that are of no use any more.
+ * @handles: the pool's handles
+ *
+ * Context: May sleep; no lock of PORT_RANK_TABLE or behind is held.
+ */
+void handles_trim(struct handles *handles)
 {
 	struct fold *fold;
 
+	if (!READ_ONCE(handles->spent)) /* a hint: what comes now is for the next time */
+		return;
 	port_lock(&handles->lock);
 	fold = handles->spent;
-	handles->spent = NULL;
+	WRITE_ONCE(handles->spent, NULL);
+	for (struct fold *each = fold; each; each = each->spent)
+		handles->folded_bytes -= fold_bytes(each->room);
 	port_unlock(&handles->lock);
 	while (fold) {
 		struct fold *next = fold->spent;
@@ -350,7 +375,6 @@ void handles_fold(struct handles *handles)
 	u32 pages = (u32)(PORT_CHUNK_SIZE / PORT_PAGE_SIZE);
 	u32 end;
 
-	spent_free(handles);
 	port_lock(&handles->lock);
 	end = handles->next_block /
 	      (page_entries() / HANDLE_BLOCK); /* but for the last one begun */
@@ -376,19 +400,18 @@ bool handles_unfold(struct handles *handles)
 		return false;
 	port_lock(lock);
 	fold = *fold_of(handles, page);
-	/* Each of the page's entries is one of the fold's, or free and so nobody's. */
+	/* Each of the page's entries is one of the fold's, or dead and not looked at. */
 	for (u32 i = 0; i < page_entries(); i++)
 		atomic64_set(handle_entry_at(handles, page * page_entries() + i),
 			     entry_make(fold->gen, 0, 0) & ~ENTRY_LIVE);
 	fold_return(handles, fold);
-	smp_store_release(fold_of(handles, page), NULL);
+	WRITE_ONCE(*fold_of(handles, page), NULL);
 	port_unlock(lock);
 
 	handles->folded = fold->next;
 	handles->folded_pages--;
-	handles->folded_bytes -= fold_bytes(fold->room);
 	fold->spent = handles->spent;
-	handles->spent = fold;
+	WRITE_ONCE(handles->spent, fold);
 	page_close(handles, page, false);
 	return true;
 }
@@ -402,7 +425,7 @@ void folds_destroy(struct handles *handles)
 		page = fold->next;
 		port_free(fold, fold_bytes(fold->room));
 	}
-	spent_free(handles);
+	handles_trim(handles);
 }
 
 /**

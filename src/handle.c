@@ -105,6 +105,20 @@ static bool stock_take(struct handles *handles, struct handle_stock *stock)
 	return stock->free;
 }
 
+/* The page that the entries of a block are in. */
+static u32 block_page(u32 block)
+{
+	return (u32)(block * (HANDLE_BLOCK * sizeof(atomic64_t)) / PORT_PAGE_SIZE);
+}
+
+/* Whether there is all that belongs to a block: each of the tables grows by itself. */
+static bool block_has_room(const struct handles *handles, u32 block)
+{
+	return block < table_size(&handles->blocks, sizeof(struct handle_block)) &&
+	       (block + 1ULL) * HANDLE_BLOCK <= table_size(&handles->entries, sizeof(atomic64_t)) &&
+	       block_page(block) < table_size(&handles->folds, sizeof(struct fold *));
+}
+
 /* Under the lock: take a block that has free entries, or one that was never used. */
 static bool stock_find(struct handles *handles, struct handle_stock *stock)
 {
@@ -113,9 +127,7 @@ static bool stock_find(struct handles *handles, struct handle_stock *stock)
 			break;
 	if (stock->free)
 		return true;
-	if (handles->next_block >= table_size(&handles->blocks, sizeof(struct handle_block)) ||
-	    (handles->next_block + 1ULL) * HANDLE_BLOCK >
-		    table_size(&handles->entries, sizeof(atomic64_t)))
+	if (!block_has_room(handles, handles->next_block))
 		return false;
 	stock->block = handles->next_block++;
 	stock->free = ~0ULL;
@@ -125,10 +137,9 @@ static bool stock_find(struct handles *handles, struct handle_stock *stock)
 /* Make room for one more block. */
 static int handles_grow(struct handles *handles, u32 block, gfp_t flags)
 {
-	u32 page = (u32)((block + 1ULL) * HANDLE_BLOCK * sizeof(atomic64_t) / PORT_PAGE_SIZE);
 	u32 chunk;
 
-	if (page >= table_size(&handles->folds, sizeof(struct fold *)) &&
+	if (block_page(block) >= table_size(&handles->folds, sizeof(struct fold *)) &&
 	    table_grow(&handles->folds, flags, &chunk))
 		return -ENOMEM;
 	if (block >= table_size(&handles->blocks, sizeof(struct handle_block)) &&

@@ -12,9 +12,9 @@
  *
  * An entry's life: zs_malloc() makes it live under the class lock. While it is live, compaction may
  * change where it points. Where it has to change that of several entries at once it holds them, under the
- * class lock, for which whoever comes to a held entry waits. It dies once, by the compare-and-exchange of whoever frees the object;
- * from then on the slot is the freeing thread's, and nobody moves it: the entry keeps saying where
- * it is until the index is handed out again.
+ * class lock, for which whoever comes to a held entry waits. It dies once, by the compare-and-exchange of
+ * whoever frees the object, which tells where that is: from then on the slot is the freeing thread's, and
+ * nobody moves it.
  */
 #ifndef ZS_HANDLE_H
 #define ZS_HANDLE_H
@@ -61,7 +61,7 @@ struct handles {
 	u32 next_block;
 	u32 folded; /* the first folded page that may be unfolded; 0: none. Page 0 is not folded */
 	u64 folded_pages; /* that there are of these */
-	u64 folded_bytes; /* of their folds */
+	u64 folded_bytes; /* of their folds, and of those that are spent */
 	struct fold *spent; /* folds of pages that are not folded any more */
 	struct port_lock page_lock[HANDLE_PAGE_LOCKS];
 };
@@ -74,10 +74,11 @@ void handle_block_list(struct handles *handles, u32 number);
 
 void handles_fold(struct handles *handles);
 bool handles_unfold(struct handles *handles);
+void handles_trim(struct handles *handles);
 void folds_destroy(struct handles *handles);
 u64 handles_bytes(struct handles *handles);
-u64 handle_word_folded(struct handles *handles, u32 index);
-bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new);
+u64 handle_word_folded(struct handles *handles, u32 index, bool wait);
+bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new, bool wait);
 
 static inline bool handle_stock_empty(const struct handle_stock *stock)
 {
@@ -176,22 +177,29 @@ static inline u64 entry_make(u16 gen, u32 zspage, u8 slot)
 }
 
 /*
- * The word of an entry, wherever it is; @entry is where it should be. Pairs with the release of whoever made
- * it what it is.
+ * The word of an entry, wherever it is; @entry is where it should be. Who may not @wait for a lock gets 0 where
+ * one is taken. Pairs with the release of whoever made it what it is.
  */
-static inline u64 entry_word(struct handles *handles, const atomic64_t *entry, u32 index)
+static inline u64 entry_look(struct handles *handles, const atomic64_t *entry, u32 index, bool wait)
 {
 	u64 word = (u64)atomic64_read_acquire(entry);
 
-	return likely(word & (ENTRY_LIVE | ENTRY_HELD)) ? word : handle_word_folded(handles, index);
+	return likely(word & (ENTRY_LIVE | ENTRY_HELD)) ? word :
+							  handle_word_folded(handles, index, wait);
+}
+
+static inline u64 entry_word(struct handles *handles, const atomic64_t *entry, u32 index)
+{
+	return entry_look(handles, entry, index, true);
 }
 
 /*
- * Change an entry, wherever it is, from *@word to @new. If it was something else *@word is that then. An
- * entry that looks different is not written to: its page may be one that is discarded.
+ * Change an entry, wherever it is, from *@word to @new. If it was something else *@word is that then; if a lock
+ * would be waited for, and @wait is false, it is what it was. An entry that looks different is not written to:
+ * its page may be one that is discarded.
  */
-static inline bool entry_swap(struct handles *handles, atomic64_t *entry, u32 index, u64 *word,
-			      u64 new)
+static inline bool entry_change(struct handles *handles, atomic64_t *entry, u32 index, u64 *word,
+				u64 new, bool wait)
 {
 	u64 seen = (u64)atomic64_read(entry);
 
@@ -201,9 +209,15 @@ static inline bool entry_swap(struct handles *handles, atomic64_t *entry, u32 in
 			return true;
 	}
 	if (!(seen & (ENTRY_LIVE | ENTRY_HELD)))
-		return handle_swap_folded(handles, index, word, new);
+		return handle_swap_folded(handles, index, word, new, wait);
 	*word = seen;
 	return false;
+}
+
+static inline bool entry_swap(struct handles *handles, atomic64_t *entry, u32 index, u64 *word,
+			      u64 new)
+{
+	return entry_change(handles, entry, index, word, new, true);
 }
 
 static inline u64 handle_word(struct handles *handles, u32 index)

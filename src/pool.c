@@ -13,7 +13,8 @@
  *			its zspages the bitmap, the count, the links and the reverse map; making an
  *			entry live, and where a live entry points
  *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
- *			descriptors and blank pages of them. Leaves
+ *			descriptors and blank pages of them. Leaves, but that page locks are taken
+ *			under handles.lock
  *   page locks		handles.page_lock: what the fold of a page of entries has, and whether there is one
  *   page store		the host's; a leaf
  *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
@@ -22,8 +23,9 @@
  * of a drain's helpers: port_alloc_extra(), under the drain mutex.
  *
  * An entry dies by one compare-and-exchange, claim(), which takes no lock but waits for the class lock if
- * compaction holds the entry: that, not a lock, decides which of two frees is the double one. From then on the object's slot belongs to the thread that
- * made the claim, until it clears the slot's bit under the class lock.
+ * compaction holds the entry: that, not a lock, decides which of two frees is the double one. (Only of a
+ * page that is folded it is the page's lock.) From then on the object's slot belongs to the thread that made
+ * the claim, until it clears the slot's bit under the class lock.
  */
 #include "pool.h"
 
@@ -161,6 +163,7 @@ static void pool_notice(struct zs_pool *pool, bool half)
  */
 void pool_trim(struct zs_pool *pool, bool all)
 {
+	handles_trim(&pool->handles);
 	if (all && port_can_discard())
 		descriptors_trim(&pool->zspages);
 	pool_work_in(pool, port_store_trim(&pool->zspages.store, all));
@@ -179,6 +182,8 @@ void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspa
 	pool_work_in(pool, zspage_release(&pool->zspages, class, zspage));
 }
 
+#define ENTRIES_A_LINE (PORT_CACHELINE / sizeof(atomic64_t))
+
 /* Free an object that was claimed. */
 static void free_claimed(struct zs_pool *pool, const struct location *object)
 {
@@ -191,6 +196,12 @@ static void free_claimed(struct zs_pool *pool, const struct location *object)
 	empty = object_put(pool, class, object, &half);
 	handles = handle_stock_put(&class->freed, object->index);
 	port_unlock(&class->lock);
+	/*
+	 * The class's last free was a neighbour: objects go in the order in which they were stored. Then
+	 * those of the next line follow.
+	 */
+	if (handle_stock_empty(&handles))
+		prefetchw(handle_entry_at(&pool->handles, object->index) + ENTRIES_A_LINE);
 	handles_put(&pool->handles, handles);
 	pool_notice(pool, half);
 	if (empty)
@@ -317,31 +328,31 @@ void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsig
 
 /*
  * The memory of an object that may host a chunk of the deferred queue, its zspage pinned, so that
- * neither compaction nor the kernel moves it. NULL if it can't.
+ * neither compaction nor the kernel moves it. *@word is its entry's. NULL if it can't.
  */
-static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_t least,
+static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_t least, u64 *word,
 			       void **memory, size_t *bytes)
 {
-	const atomic64_t *entry = handle_entry(&pool->handles, handle);
+	struct handles *handles = &pool->handles;
+	const atomic64_t *entry = handle_entry(handles, handle);
 	struct zspage *zspage;
 	size_t offset;
-	u64 word;
 
 	if (!entry)
 		return NULL;
-	word = (u64)atomic64_read_acquire(entry); /* pairs with handle_open() */
-	if (!entry_is(word, handle))
+	*word = entry_look(handles, entry, (u32)handle, false); /* pairs with handle_open() */
+	if (!entry_is(*word, handle))
 		return NULL;
-	zspage = zspage_at(&pool->zspages, entry_zspage(word));
+	zspage = zspage_at(&pool->zspages, entry_zspage(*word));
 	if (!zspage_pin(zspage))
 		return NULL;
 	/*
 	 * Is it still there, now that it can't be moved? Pairs with object_move(). Without a class, a
 	 * double free has won.
 	 */
-	if ((u64)atomic64_read_acquire(entry) == word && READ_ONCE(zspage->class)) {
+	if (entry_look(handles, entry, (u32)handle, false) == *word && READ_ONCE(zspage->class)) {
 		*bytes = zspage_class(zspage, &pool->classes)->size;
-		offset = entry_slot(word) * *bytes;
+		offset = entry_slot(*word) * *bytes;
 		port_chain_piece(&offset, bytes);
 		*memory = port_chain_at(&zspage->chain, offset, *bytes);
 		if (*bytes >= least && *memory)
@@ -353,24 +364,21 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 
 /*
  * The deferred queue asks for memory to live in: an object that is to be freed has some. Its entry
- * dies at once, so that a double free is noticed and compaction leaves it.
+ * dies at once, so that a double free is noticed and compaction leaves it; the token is what it was.
  */
-static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *bytes)
+static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *bytes, u64 *token)
 {
 	struct zs_pool *pool = owner;
 	struct zspage *zspage;
-	atomic64_t *entry;
 	void *memory;
 	u64 word;
 
-	zspage = host_pin(pool, handle, least, &memory, bytes);
+	zspage = host_pin(pool, handle, least, token, &memory, bytes);
 	if (!zspage)
 		return NULL;
-	/* Where the entry is, and stays while it is neither live nor free: so it is found by pool_unhost(). */
-	entry = handle_entry_at(&pool->handles, (u32)handle);
-	word = (u64)atomic64_read(entry);
-	if (entry_is(word, handle) &&
-	    (u64)atomic64_cmpxchg(entry, word, word & ~ENTRY_LIVE) == word)
+	word = *token;
+	if (entry_change(&pool->handles, handle_entry_at(&pool->handles, (u32)handle), (u32)handle,
+			 &word, word & ~ENTRY_LIVE, false))
 		return memory;
 	zspage_unpin(zspage);
 	return NULL;
@@ -384,6 +392,7 @@ static void pool_fetch(void *owner, unsigned long handle, unsigned int step)
 	struct zspage *zspage;
 	void *memory;
 	size_t bytes;
+	u64 word;
 
 	if (!entry)
 		return;
@@ -395,7 +404,7 @@ static void pool_fetch(void *owner, unsigned long handle, unsigned int step)
 		prefetchw(zspage_at(&pool->zspages, entry_zspage((u64)atomic64_read(entry))));
 		break;
 	default:
-		zspage = host_pin(pool, handle, DEFERRED_HOST_BYTES, &memory, &bytes);
+		zspage = host_pin(pool, handle, DEFERRED_HOST_BYTES, &word, &memory, &bytes);
 		if (!zspage)
 			break;
 		for (size_t i = 0; i < DEFERRED_STRIDE; i += PORT_CACHELINE)
@@ -404,11 +413,10 @@ static void pool_fetch(void *owner, unsigned long handle, unsigned int step)
 	}
 }
 
-static void pool_unhost(void *owner, unsigned long handle)
+static void pool_unhost(void *owner, unsigned long handle, u64 token)
 {
 	struct zs_pool *pool = owner;
-	u64 word = (u64)atomic64_read(handle_entry_at(&pool->handles, (u32)handle));
-	struct location object = location_of(word, handle);
+	struct location object = location_of(token, handle);
 
 	zspage_unpin(zspage_at(&pool->zspages, object.zspage));
 	free_claimed(pool, &object);
@@ -528,7 +536,8 @@ static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_
 static void class_restock(const struct zs_pool *pool, struct size_class *class)
 {
 	if (!handle_stock_empty(&class->stock) || handle_stock_empty(&class->freed) ||
-	    READ_ONCE(handle_block_at(&pool->handles, class->freed.block)->folded))
+	    /* Pairs with the release in page_close(). */
+	    smp_load_acquire(&handle_block_at(&pool->handles, class->freed.block)->folded))
 		return;
 	class->stock = class->freed;
 	class->freed.free = 0;

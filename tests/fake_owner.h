@@ -54,7 +54,8 @@ static inline void owner_lose(struct fake_owner *owner, unsigned long word)
 	atomic_fetch_add(&owner->freed, 1);
 }
 
-static inline void *owner_host(void *arg, unsigned long word, size_t least, size_t *bytes)
+static inline void *owner_host(void *arg, unsigned long word, size_t least, size_t *bytes,
+			       u64 *token)
 {
 	struct fake_owner *owner = arg;
 	void *memory;
@@ -67,6 +68,7 @@ static inline void *owner_host(void *arg, unsigned long word, size_t least, size
 	atomic_fetch_add(&owner->hosts, 1);
 	atomic_fetch_add(&owner->hosted, 1);
 	*bytes = owner->bytes;
+	*token = ~word;
 	if (owner->in_host)
 		owner->in_host(owner, word);
 	return memory;
@@ -82,12 +84,12 @@ static inline void owner_fetch(void *arg, unsigned long word, unsigned int step)
 	atomic_fetch_add(&owner->fetched[step], 1);
 }
 
-static inline void owner_unhost(void *arg, unsigned long word)
+static inline void owner_unhost(void *arg, unsigned long word, u64 token)
 {
 	struct fake_owner *owner = arg;
 	struct deferred_chunk *chunk = atomic_exchange(&owner->memory[word], NULL);
 
-	OWNER_CHECK(chunk);
+	OWNER_CHECK(chunk && token == ~word);
 	atomic_fetch_sub(&owner->hosts, 1);
 	owner_lose(owner, word);
 	free(chunk);

@@ -29,9 +29,10 @@ static struct deferred queue;
 static struct host host[PRODUCERS];
 static unsigned char freed[PRODUCERS * (WORDS + 1) + 1];
 
-static void *host_word(void *owner, unsigned long word, size_t least, size_t *bytes)
+static void *host_word(void *owner, unsigned long word, size_t least, size_t *bytes, u64 *token)
 {
 	(void)owner;
+	*token = 0;
 	*bytes = sizeof(struct deferred_chunk) + WORDS * DEFERRED_WORD_BYTES + DEFERRED_SLACK;
 	assert_true(*bytes >= least);
 	for (unsigned int i = 0; i < PRODUCERS; i++)
@@ -55,8 +56,9 @@ static void fetch_word(void *owner, unsigned long word, unsigned int step)
 	(void)step;
 }
 
-static void unhost_word(void *owner, unsigned long word)
+static void unhost_word(void *owner, unsigned long word, u64 token)
 {
+	(void)token;
 	free_words(owner, NULL, &word, 1);
 }
 

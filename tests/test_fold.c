@@ -253,6 +253,96 @@ static void test_hosts(void **state)
 	zs_destroy_pool(pool);
 }
 
+/* Objects whose entries are folded are deferred like others, and host the queue's chunks. */
+static void test_deferred_while_folded(void **state)
+{
+	struct deferred_stats stats;
+	size_t deferred = 0;
+
+	(void)state;
+	setup_pool();
+	drop_most();
+	zs_compact(pool);
+	assert_true(pool->handles.folded_pages > 0);
+	for (size_t i = 0; i < OBJECTS; i++)
+		if (object[i].handle) {
+			zs_free_deferred(pool, object[i].handle);
+			lose(i);
+			deferred++;
+		}
+	assert_true(deferred > 2 * DEFERRED_SPARE);
+	deferred_stats(&pool->deferred, &stats);
+	assert_int_equal(stats.pending, deferred);
+	for (unsigned int i = 0; i < DEFERRED_RESULTS; i++)
+		assert_int_equal(stats.fallbacks[i], 0);
+	zs_free_deferred_flush(pool);
+	assert_int_equal(misuses_of(pool), 0);
+	check_stale();
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+/* Whoever may not wait for a page's lock is told that an entry is not there, and changes nothing. */
+static void test_not_waiting(void **state)
+{
+	size_t folded = 0;
+
+	(void)state;
+	setup_pool();
+	drop_most();
+	zs_compact(pool);
+	for (size_t i = 0; i < OBJECTS; i++) {
+		struct handles *handles = &pool->handles;
+		u32 index = (u32)object[i].handle;
+		struct port_lock *lock;
+		atomic64_t *entry;
+		u64 word, seen;
+
+		if (!object[i].handle)
+			continue;
+		entry = handle_entry_at(handles, index);
+		word = seen = handle_word(handles, index);
+		if (atomic64_read(entry) == word)
+			continue;
+		folded++;
+		lock = &handles->page_lock[index / (page_size() / sizeof(*entry)) %
+					   HANDLE_PAGE_LOCKS];
+		port_lock(lock);
+		assert_int_equal(entry_look(handles, entry, index, false), 0);
+		assert_false(entry_change(handles, entry, index, &seen, 0, false));
+		port_unlock(lock);
+		assert_int_equal(seen, word);
+		assert_int_equal(entry_look(handles, entry, index, false), word);
+		assert_int_equal(handle_word(handles, index), word);
+	}
+	assert_true(folded > 0);
+	check_invariants(pool, check_objects(), 0);
+	zs_destroy_pool(pool);
+}
+
+/* The folds of pages that are not folded any more go, and are counted no more. */
+static void test_spent(void **state)
+{
+	const struct handles *handles;
+	u64 pages, bytes;
+
+	(void)state;
+	setup_pool();
+	handles = &pool->handles;
+	drop_most();
+	zs_compact(pool);
+	pages = handles->folded_pages;
+	bytes = handles->folded_bytes;
+	assert_true(bytes >= pages * sizeof(u64));
+	store_the_rest();
+	assert_true(handles->folded_pages * 8 < pages); /* not all are needed, perhaps */
+	pool_trim(pool, false);
+	assert_null(handles->spent);
+	assert_true(handles->folded_bytes * 4 < bytes);
+	check_invariants(pool, check_objects(), 0);
+	zs_destroy_pool(pool);
+}
+
 /* Nobody is given an entry of a page that is just being discarded. */
 static void test_stored_while_discarded(void **state)
 {
@@ -375,6 +465,9 @@ int main(void)
 		cmocka_unit_test(test_compacted_while_folded),
 		cmocka_unit_test(test_read_while_folded),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_deferred_while_folded),
+		cmocka_unit_test(test_not_waiting),
+		cmocka_unit_test(test_spent),
 		cmocka_unit_test(test_stored_while_discarded),
 		cmocka_unit_test(test_stocked),
 		cmocka_unit_test(test_beside_others),

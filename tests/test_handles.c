@@ -270,6 +270,37 @@ static void test_threads(void **state)
 	handles_unmake(shared);
 }
 
+static void grow_to(struct table *table, size_t element, u64 elements)
+{
+	u32 chunk;
+
+	while (table_size(table, element) < elements)
+		assert_int_equal(table_grow(table, GFP_KERNEL, &chunk), 0);
+}
+
+/*
+ * Threads that want room at the same time make tables grow further than one needs: what is given out has
+ * something of each table, and what is not has no word.
+ */
+static void test_tables_ahead(void **state)
+{
+	u32 page_blocks = (u32)(page_size() / sizeof(atomic64_t) / HANDLE_BLOCK);
+	u32 blocks = (u32)(PORT_CHUNK_SIZE / sizeof(struct fold *) + 2) * page_blocks;
+	struct handles *handles = handles_make();
+	struct handle_stock stock = { .free = 0 };
+
+	(void)state;
+	grow_to(&handles->blocks, sizeof(struct handle_block), blocks);
+	grow_to(&handles->entries, sizeof(atomic64_t), (u64)blocks * HANDLE_BLOCK);
+	while (stock.block < blocks - 1) {
+		assert_int_equal(handle_word(handles, (blocks - 1) * HANDLE_BLOCK), 0);
+		assert_int_equal(handles_refill(handles, &stock, GFP_KERNEL), 0);
+		assert_true(stock.block / page_blocks <
+			    table_size(&handles->folds, sizeof(struct fold *)));
+	}
+	handles_unmake(handles);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_recycling),      cmocka_unit_test(test_bits),
 		cmocka_unit_test(test_generations),    cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_all_tags),       cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_tables_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
