@@ -32,18 +32,19 @@ struct class_cut {
 };
 
 struct size_class {
-	struct port_lock lock; /* protects what follows, up to the constants; see pool.c */
-	struct handle_stock stock; /* of handles to give out */
+	/* All that a free needs is one cache line. */
+	struct port_lock lock; /* protects all that is not constant; see pool.c */
+	u32 half; /* slots, constant: a zspage that falls to so many makes the pool look if it is sparse */
+	struct geometry geometry; /* constant */
 	struct handle_stock freed; /* handles that came back last */
 	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
-	unsigned long objects; /* this and the next are written under the lock, read without */
-	unsigned long zspages;
+	unsigned long objects; /* written under the lock, read without */
+	/* The rest. */
+	unsigned long zspages; /* as well */
 	u64 held; /* pages that the zspages hold more than if they were empty */
-	/* Constant. */
-	u32 index;
-	u32 size; /* of a slot, bytes */
-	struct geometry geometry;
-	u32 half; /* slots: a zspage that falls to so many makes the pool look whether it is sparse */
+	struct handle_stock stock; /* of handles to give out */
+	u32 index; /* constant */
+	u32 size; /* of a slot, bytes, constant */
 } __attribute__((aligned(PORT_CACHELINE)));
 
 struct classes {
