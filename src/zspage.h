@@ -172,7 +172,10 @@ static inline bool zspage_pin(struct zspage *zspage)
 {
 	int pins = atomic_read(&zspage->pins);
 
-	/* A dead one is not even written what was there: its page may be one that is discarded. */
+	/*
+	 * A dead one is not even written what was there: its page may be one that is discarded. (If it dies
+	 * between the look and the exchange the page is there again, zeroed, until it is discarded again.)
+	 */
 	while (likely((pins & ZSPAGE_STATE) == ZSPAGE_ALIVE)) {
 		int seen = atomic_cmpxchg_acquire(&zspage->pins, pins, pins + 1);
 
