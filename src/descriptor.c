@@ -165,18 +165,20 @@ static void chunk_offer(struct zspages *zspages, u32 chunk, u32 pages)
 static int descriptors_grow(struct zspages *zspages, u32 lines, gfp_t flags)
 {
 	struct zspage_chunk *head;
-	u32 chunk, more;
+	u32 chunk, wanted, more;
 
-	/* First the room to say how the chunk is cut: without it the chunk would be lost. */
-	if (chunks_count(zspages) == table_size(&zspages->chunks, sizeof(*head)) &&
-	    table_grow(&zspages->chunks, flags, &more))
-		return -ENOMEM;
-	if (table_grow(&zspages->lines, flags, &chunk))
-		return -ENOMEM;
-	/* Others that grew it meanwhile may have taken that room. */
-	while (chunk >= table_size(&zspages->chunks, sizeof(*head)))
+	port_lock(&zspages->lock);
+	wanted = ++zspages->wanted;
+	port_unlock(&zspages->lock);
+	/*
+	 * First the room to say how the chunk is cut, and that of all who grow the table meanwhile:
+	 * without it a chunk would be lost.
+	 */
+	while (table_size(&zspages->chunks, sizeof(*head)) < wanted)
 		if (table_grow(&zspages->chunks, flags, &more))
-			return -ENOMEM;
+			goto no_memory;
+	if (table_grow(&zspages->lines, flags, &chunk))
+		goto no_memory;
 	head = chunk_at(zspages, chunk);
 	port_lock(&zspages->lock);
 	WRITE_ONCE(head->blank, (2U << (chunk_pages() - 1)) - 1);
@@ -185,6 +187,12 @@ static int descriptors_grow(struct zspages *zspages, u32 lines, gfp_t flags)
 	chunk_offer(zspages, chunk, head->blank);
 	port_unlock(&zspages->lock);
 	return 0;
+
+no_memory:
+	port_lock(&zspages->lock);
+	zspages->wanted--;
+	port_unlock(&zspages->lock);
+	return -ENOMEM;
 }
 
 /**

@@ -55,6 +55,7 @@ struct zspages {
 	struct port_lock lock; /* protects what follows, and the chunks */
 	struct descriptors of[ZSPAGE_MAX_LINES + 1];
 	u64 blank; /* pages of descriptors */
+	u32 wanted; /* chunks of lines that there are, or that somebody is about to add */
 	atomic64_t pages; /* that the zspages hold; needs no lock */
 };
 

@@ -303,6 +303,7 @@ static void check_descriptors(const struct zspages *zspages)
 		count[chunk->lines].blank += chunk->blank != 0;
 	}
 	assert_int_equal(zspages->blank, blank);
+	assert_int_equal(zspages->wanted, table_size(&zspages->lines, PORT_CHUNK_SIZE));
 	for (u32 lines = 1; lines <= ZSPAGE_MAX_LINES; lines++) {
 		assert_int_equal(zspages->of[lines].alive, count[lines].alive);
 		check_dead(zspages, lines, count[lines].idle);

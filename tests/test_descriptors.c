@@ -2,7 +2,8 @@
 /*
  * The memory of dead descriptors goes back to the system when a pool is compacted, and comes back when
  * they are used again; every object stays what it was, whatever others do meanwhile. (Reaches inside:
- * src/pool.h. Wraps port_discard() and zspage_replace(), to use the pool in the middle of them.)
+ * src/pool.h. Wraps port_discard(), table_grow() and zspage_replace(), to use the pool in the middle of
+ * them.)
  */
 #include "helpers.h"
 
@@ -369,6 +370,49 @@ static void test_stored_while_discarded(void **state)
 	teardown_pool();
 }
 
+static struct zspages *grown; /* whose table of lines others grow at the same time */
+static u32 growers; /* that are still to come */
+
+int __real_table_grow(struct table *table, gfp_t flags, u32 *number);
+int __wrap_table_grow(struct table *table, gfp_t flags, u32 *number);
+
+/* There is memory to say of one chunk of chunks how they are cut, and not of a second. */
+int __wrap_table_grow(struct table *table, gfp_t flags, u32 *number)
+{
+	if (grown && table == &grown->chunks && table->chunks)
+		return -ENOMEM;
+	if (grown && table == &grown->lines && growers) {
+		growers--;
+		descriptor_alloc(grown, 1, flags);
+	}
+	return __real_table_grow(table, flags, number);
+}
+
+/* One more wants a chunk of lines than there is room to say how it is cut: none is added, and lost. */
+static void test_grown_by_many(void **state)
+{
+	const u32 room = (u32)(PORT_CHUNK_SIZE / sizeof(struct zspage_chunk));
+	struct classes none = { .count = 0 };
+	struct zspages *zspages = calloc(1, sizeof(*zspages));
+
+	(void)state;
+	assert_non_null(zspages);
+	assert_int_equal(zspages_init(zspages), 0);
+	grown = zspages;
+	growers = room;
+	assert_int_not_equal(descriptor_alloc(zspages, 1, GFP_KERNEL), 0);
+	grown = NULL;
+	assert_int_equal(growers, 0);
+	assert_int_equal(table_size(&zspages->lines, PORT_CHUNK_SIZE), room);
+	assert_int_equal(zspages->of[1].alive, room);
+
+	/* Once there is memory, they go on. */
+	assert_int_not_equal(descriptor_alloc(zspages, 2, GFP_KERNEL), 0);
+	assert_int_equal(table_size(&zspages->lines, PORT_CHUNK_SIZE), room + 1);
+	zspages_destroy(zspages, &none);
+	free(zspages);
+}
+
 static bool use_now;
 
 static bool is_wanted(void *arg)
@@ -543,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_across_pages),  cmocka_unit_test(test_moves_no_object),
 		cmocka_unit_test(test_late_pin),      cmocka_unit_test(test_stored_while_discarded),
 		cmocka_unit_test(test_beside_others), cmocka_unit_test(test_used_while_renumbered),
+		cmocka_unit_test(test_grown_by_many),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
