@@ -85,10 +85,41 @@ int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *a
 	return 0;
 }
 
+/* The jiffies until a worker is due; many if it is not. */
+static s64 worker_left(const struct port_worker *worker)
+{
+	return max_t(s64, atomic64_read(&worker->due) - (s64)jiffies, 0);
+}
+
+/*
+ * Have a worker start when it is due. Whoever makes it due earlier meanwhile may be here first, and what
+ * he arms be armed anew for later: so the last one looks whether that was too late.
+ */
+static void worker_arm(struct port_worker *worker)
+{
+	s64 left = worker_left(worker), armed;
+
+	do {
+		if (left > MAX_JIFFY_OFFSET)
+			return; /* it has begun since */
+		armed = left;
+		mod_delayed_work(port_workqueue, &worker->work, (unsigned long)armed);
+		smp_mb(); /* pairs with the exchange in port_worker_kick() */
+		left = worker_left(worker);
+	} while (left < armed);
+}
+
+/* Whether it is in the queue, where it keeps its place, and waits for no timer. */
+static bool worker_is_queued(struct port_worker *worker)
+{
+	smp_rmb(); /* it was in the queue after it was overdue: it will see what it is to do */
+	return work_pending(&worker->work.work) && !timer_pending(&worker->work.timer);
+}
+
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 {
-	unsigned long delay = msecs_to_jiffies(delay_ms);
-	s64 due = (s64)(jiffies + delay);
+	s64 now = (s64)jiffies;
+	s64 due = now + (s64)msecs_to_jiffies(delay_ms);
 	s64 old;
 
 	smp_mb(); /* pairs with the exchange in worker_run(): what was queued before is seen there */
@@ -97,11 +128,14 @@ void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 		s64 seen = atomic64_cmpxchg(&worker->due, old, due);
 
 		if (seen == old) {
-			mod_delayed_work(port_workqueue, &worker->work, delay);
+			worker_arm(worker);
 			return;
 		}
 		old = seen;
 	}
+	/* Who asked for what is overdue may have been stopped before it could arm the timer. */
+	if (old <= now && !worker_is_queued(worker))
+		worker_arm(worker);
 }
 
 void port_worker_stop(struct port_worker *worker)
