@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * The worker: it runs when it is due, the earliest kick decides, a kick while it runs makes it run
- * again, and it stops for good. (Reaches inside: src/port.h.)
+ * again, and it stops for good. (Reaches inside: src/port.h. Wraps sem_post(), to count the wakes and to
+ * stop a thread before one.)
  */
 #include "helpers.h"
 
@@ -22,6 +23,26 @@ struct work {
 	pthread_t thread;
 	sigset_t blocked;
 };
+
+static _Thread_local bool to_be_stopped; /* before its next wake */
+static atomic_uint stopped;
+static sem_t let_go;
+static atomic_uint wakes;
+
+int __real_sem_post(sem_t *semaphore);
+int __wrap_sem_post(sem_t *semaphore);
+
+int __wrap_sem_post(sem_t *semaphore)
+{
+	if (to_be_stopped) {
+		to_be_stopped = false;
+		atomic_fetch_add(&stopped, 1);
+		while (sem_wait(&let_go) && errno == EINTR)
+			;
+	}
+	atomic_fetch_add(&wakes, 1);
+	return __real_sem_post(semaphore);
+}
 
 static void run(void *arg)
 {
@@ -155,6 +176,61 @@ static void test_kick_while_running(void **state)
 	work_unmake(work);
 }
 
+/* Kicks that find it called already do not call it again. */
+static void test_called_once(void **state)
+{
+	struct work *work = work_make();
+	unsigned int before;
+
+	(void)state;
+	atomic_store(&work->hold, true);
+	port_worker_kick(&work->worker, 0);
+	wait_until_count(&work->begun, 1);
+	before = atomic_load(&wakes);
+	for (unsigned int i = 0; i < 1000; i++)
+		port_worker_kick(&work->worker, i % 3);
+	assert_int_equal(atomic_load(&wakes), before + 1);
+	atomic_store(&work->hold, false);
+	sem_post(&work->go_on);
+	wait_until_count(&work->ended, 2);
+	port_worker_stop(&work->worker);
+	assert_int_equal(atomic_load(&work->ended), 2);
+	work_unmake(work);
+}
+
+static void *kick_and_stop(void *arg)
+{
+	struct work *work = arg;
+
+	to_be_stopped = true;
+	port_worker_kick(&work->worker, 0);
+	return NULL;
+}
+
+/* A thread that said when it is due is stopped before it could call it: the next kick does that. */
+static void test_kicker_stopped(void **state)
+{
+	struct work *work = work_make();
+
+	(void)state;
+	sem_init(&let_go, 0, 0);
+	port_worker_kick(&work->worker, 0);
+	wait_until_count(&work->ended, 1);
+	for (unsigned int i = 1; i <= 20; i++) {
+		pthread_t kicker;
+
+		assert_int_equal(pthread_create(&kicker, NULL, kick_and_stop, work), 0);
+		wait_until_count(&stopped, i);
+		port_worker_kick(&work->worker, NEVER_MS);
+		wait_until_count(&work->ended, 1 + i);
+		sem_post(&let_go);
+		pthread_join(kicker, NULL);
+	}
+	port_worker_stop(&work->worker);
+	sem_destroy(&let_go);
+	work_unmake(work);
+}
+
 static void *stop(void *arg)
 {
 	struct work *work = arg;
@@ -253,6 +329,8 @@ int main(void)
 		cmocka_unit_test(test_earlier_wins),
 		cmocka_unit_test(test_not_early),
 		cmocka_unit_test(test_kick_while_running),
+		cmocka_unit_test(test_called_once),
+		cmocka_unit_test(test_kicker_stopped),
 		cmocka_unit_test(test_stop_waits),
 		cmocka_unit_test(test_stop_before_due),
 		cmocka_unit_test(test_many_kickers),

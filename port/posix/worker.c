@@ -57,9 +57,20 @@ int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *a
 	return 0;
 }
 
+/* Whether the semaphore has been posted and the worker has not come to see it yet. */
+static bool worker_is_called(struct port_worker *worker)
+{
+	int posted = 0;
+
+	smp_mb(); /* it was called after it was overdue: it will see that */
+	sem_getvalue(&worker->wake, &posted);
+	return posted > 0;
+}
+
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 {
-	u64 due = port_now() + delay_ms * 1000000ULL;
+	u64 now = port_now();
+	u64 due = now + delay_ms * 1000000ULL;
 	u64 old;
 
 	smp_mb(); /* what the kick is for is there before the worker, found due, begins */
@@ -74,6 +85,9 @@ void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 		}
 		old = seen;
 	}
+	/* Who asked for what is overdue may have been stopped before it could post. */
+	if (old <= now && old != WORKER_STOP && !worker_is_called(worker))
+		sem_post(&worker->wake);
 }
 
 void port_worker_stop(struct port_worker *worker)
