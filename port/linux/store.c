@@ -90,6 +90,13 @@ static void bag_put(struct port_store *store, struct page *page)
 	store->pages++;
 }
 
+/* Under the lock. */
+static void chain_put(struct port_store *store, struct port_chain *chain, unsigned int pages)
+{
+	for (unsigned int i = 0; i < pages; i++)
+		bag_put(store, chain->page[i]);
+}
+
 static struct page *page_new(struct port_store *store, struct port_chain *chain, gfp_t flags,
 			     int nid)
 {
@@ -132,7 +139,10 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 	}
 	if (have == pages)
 		return true;
-	port_chain_free(store, chain, have);
+	/* The caller can't be told that the store wants to be trimmed: whoever frees next is. */
+	port_lock(&store->lock);
+	chain_put(store, chain, have);
+	port_unlock(&store->lock);
 	return false;
 }
 
@@ -156,8 +166,7 @@ int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned
 	int trim;
 
 	port_lock(&store->lock);
-	for (unsigned int i = 0; i < pages; i++)
-		bag_put(store, chain->page[i]);
+	chain_put(store, chain, pages);
 	trim = trim_ask(store);
 	port_unlock(&store->lock);
 	return trim;

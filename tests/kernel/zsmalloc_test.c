@@ -2,6 +2,9 @@
 /*
  * The contract of the exported interface, tried in the kernel. Loading the module runs the tests,
  * which report in KTAP; it fails to load if one of them failed.
+ *
+ * With the parameter "failing" it runs those alone that have allocations fail: in a kernel that can do that
+ * (CONFIG_FAIL_PAGE_ALLOC), has one zone and no other pool in use, and with frees that are not deferred.
  */
 #define pr_fmt(fmt) fmt
 
@@ -9,6 +12,7 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/prandom.h>
 #include <linux/slab.h>
@@ -31,15 +35,23 @@
 		}                                                                                  \
 	} while (0)
 
+static bool failing;
+module_param(failing, bool, 0);
+
 static unsigned char *buffer; /* of two pages: what is written, and room for what is read */
+
+static unsigned long object_new_with(struct zs_pool *pool, size_t size, gfp_t flags)
+{
+#if COMPAT_MAP
+	return zs_malloc(pool, size, flags);
+#else
+	return zs_malloc(pool, size, flags, NUMA_NO_NODE);
+#endif
+}
 
 static unsigned long object_new(struct zs_pool *pool, size_t size)
 {
-#if COMPAT_MAP
-	return zs_malloc(pool, size, GFP_KERNEL);
-#else
-	return zs_malloc(pool, size, GFP_KERNEL, NUMA_NO_NODE);
-#endif
+	return object_new_with(pool, size, GFP_KERNEL);
 }
 
 static void object_write(struct zs_pool *pool, unsigned long handle, void *from, size_t size)
@@ -387,41 +399,99 @@ static bool test_threads(struct zs_pool *pool)
 	return true;
 }
 
-static const struct {
+/* The pages of all pools, free ones as well. */
+static unsigned long pages_held(void)
+{
+	return zone_page_state_snapshot(page_zone(virt_to_page(buffer)), NR_ZSPAGES);
+}
+
+/* Whether there are no more than so many before the deadline. */
+static bool pages_become(unsigned long pages)
+{
+	for (unsigned int ms = 0; ms < DEADLINE_MS; ms += 10) {
+		if (pages_held() <= pages)
+			return true;
+		msleep(10);
+	}
+	return false;
+}
+
+/* An object for which the nth allocation of memory fails. */
+static unsigned long object_fail(struct zs_pool *pool, size_t size, unsigned int nth)
+{
+	unsigned long handle;
+
+#ifdef CONFIG_FAULT_INJECTION
+	current->fail_nth = nth;
+#endif
+	handle = object_new_with(pool, size, GFP_KERNEL | __GFP_NOWARN);
+#ifdef CONFIG_FAULT_INJECTION
+	current->fail_nth = 0;
+#endif
+	return handle;
+}
+
+/* A zspage of which only some pages could be had: they are given back with what is freed next. */
+static bool test_half(struct zs_pool *pool)
+{
+	unsigned long before = pages_held();
+	unsigned int halves = 0;
+
+	for (unsigned int nth = 1; nth <= 3 * LONGEST; nth++) {
+		unsigned long other = object_new(pool, 1000);
+		unsigned long had = pages_held();
+		unsigned long handle = object_fail(pool, 2000, nth);
+
+		halves += IS_ERR_VALUE(handle) && pages_held() > had;
+		zs_free(pool, handle);
+		zs_free(pool, other);
+		CHECK(pages_become(before));
+	}
+	CHECK(halves > 0);
+	return true;
+}
+
+struct test {
 	const char *name;
 	bool (*run)(struct zs_pool *pool);
-} tests[] = {
+};
+
+static const struct test tests_failing[] = { { "half", test_half } };
+
+static const struct test tests[] = {
 	{ "sizes", test_sizes },     { "spanning", test_spanning },   { "errors", test_errors },
 	{ "atomic", test_atomic },   { "lingering", test_lingering }, { "fallback", test_fallback },
 	{ "destroy", test_destroy }, { "compact", test_compact },     { "huge", test_huge },
 	{ "threads", test_threads },
 };
 
-static bool test_run(size_t i)
+static bool test_run(const struct test *test)
 {
 	struct zs_pool *pool = zs_create_pool("ktap");
 	bool passed;
 
 	if (!pool)
 		return false;
-	passed = tests[i].run(pool);
+	passed = test->run(pool);
 	zs_destroy_pool(pool);
 	return passed;
 }
 
 static int __init tests_init(void)
 {
+	const struct test *test = failing ? tests_failing : tests;
+	size_t count = failing ? ARRAY_SIZE(tests_failing) : ARRAY_SIZE(tests);
 	unsigned int failed = 0;
 
 	buffer = kmalloc(2 * PAGE_SIZE, GFP_KERNEL);
 	if (!buffer)
 		return -ENOMEM;
 	pr_info("KTAP version 1\n");
-	pr_info("1..%zu\n", ARRAY_SIZE(tests));
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		bool passed = test_run(i);
+	pr_info("1..%zu\n", count);
+	for (size_t i = 0; i < count; i++) {
+		bool passed = test_run(&test[i]);
 
-		pr_info("%s %zu %s\n", passed ? "ok" : "not ok", i + 1, tests[i].name);
+		pr_info("%s %zu %s\n", passed ? "ok" : "not ok", i + 1, test[i].name);
 		failed += !passed;
 	}
 	kfree(buffer);
