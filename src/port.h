@@ -24,7 +24,8 @@
  *
  * Pages	PORT_PAGE_SHIFT, PORT_PAGE_SIZE: those of the memory that objects live in.
  *		PORT_MAX_CHAIN: how many a zspage may have.
- *		PORT_CHUNK_SIZE: the size, a power of two, in which tables grow; at least 4096.
+ *		PORT_CHUNK_SIZE: the size, a power of two, in which tables grow; at least 4096, and 1
+ *		to 32 whole pages. Where it can't be that, the host makes no pool.
  *
  * Atomics	READ_ONCE WRITE_ONCE smp_load_acquire smp_store_release, and on atomic_t (32 bits)
  *		and atomic64_t the kernel's functions of those names that the core uses, with the

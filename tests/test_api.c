@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Pools: making them with and without options, their names, many at once, and none that knows of
- * another. (Reaches inside for the name: src/pool.h.)
+ * another. (Reaches inside for the name and the size of a page: src/pool.h.)
  */
 #include "helpers.h"
 
@@ -186,6 +186,20 @@ static void test_max_chain(void **state)
 	}
 }
 
+/* Where a chunk of a table would not be whole pages there is no pool. */
+static void test_page_size(void **state)
+{
+	const unsigned int shift = port_page_shift;
+
+	(void)state;
+	port_page_shift = 17;
+	errno = 0;
+	assert_null(zs_create_pool("pages"));
+	assert_int_equal(errno, ENOTSUP);
+	port_page_shift = shift;
+	assert_made(NULL);
+}
+
 static void test_hundred_pools(void **state)
 {
 	struct zs_pool *pools[POOLS];
@@ -247,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_options_longer),
 		cmocka_unit_test(test_options_out_of_range),
 		cmocka_unit_test(test_max_chain),
+		cmocka_unit_test(test_page_size),
 		cmocka_unit_test(test_hundred_pools),
 		cmocka_unit_test(test_independent),
 	};

@@ -48,6 +48,8 @@ static inline bool zs_is_err(unsigned long handle)
 #define PORT_PAGE_SHIFT PAGE_SHIFT
 #define PORT_PAGE_SIZE PAGE_SIZE
 #define PORT_CHUNK_SIZE PAGE_SIZE
+static_assert(PORT_CHUNK_SIZE % PORT_PAGE_SIZE == 0 && PORT_CHUNK_SIZE / PORT_PAGE_SIZE <= 32,
+	      "a chunk of a table is whole pages, each of which is a bit of a word");
 #define PORT_CACHELINE 64
 #define PORT_MAX_CHAIN 16 /* a zspage in use in part has all of its pages */
 

@@ -38,7 +38,8 @@ static bool options_read(struct zs_pool_options *options, const struct zs_pool_o
  * @options: how it differs; NULL for not at all
  *
  * Context: May sleep.
- * Return: the pool, or NULL with errno set: EINVAL for no name or an option out of range, ENOMEM.
+ * Return: the pool, or NULL with errno set: EINVAL for no name or an option out of range, ENOMEM, ENOTSUP
+ *	for a system whose pages are larger than 64 KiB.
  */
 struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_options *options)
 {
@@ -48,6 +49,10 @@ struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_optio
 
 	if (!name || !options_read(&wish, options)) {
 		errno = EINVAL;
+		return NULL;
+	}
+	if (PORT_CHUNK_SIZE % PORT_PAGE_SIZE) { /* a chunk of a table must be whole pages */
+		errno = ENOTSUP;
 		return NULL;
 	}
 	config.capacity =
@@ -77,7 +82,7 @@ struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_optio
  * @name: a name for statistics and messages; cut after 63 bytes
  *
  * Context: May sleep.
- * Return: the pool, or NULL with errno set: EINVAL for no name, ENOMEM.
+ * Return: the pool, or NULL with errno set: EINVAL for no name, ENOMEM, ENOTSUP as above.
  */
 struct zs_pool *zs_create_pool(const char *name)
 {

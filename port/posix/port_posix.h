@@ -37,7 +37,7 @@ extern unsigned int port_page_shift;
 
 #define PORT_PAGE_SHIFT port_page_shift
 #define PORT_PAGE_SIZE (1UL << PORT_PAGE_SHIFT)
-#define PORT_CHUNK_SIZE 65536UL
+#define PORT_CHUNK_SIZE 65536UL /* whole pages, or there is no pool: api.c */
 #define PORT_CACHELINE 64
 #define PORT_MAX_CHAIN 32 /* a zspage is contiguous: a longer one costs no more to use */
 
