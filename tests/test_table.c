@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Tables: elements stay where they are while the table grows, beyond one directory too, and can be
- * looked up meanwhile. (Reaches inside: src/table.h.)
+ * looked up meanwhile. (Reaches inside: src/table.h. Wraps madvise(), to see what the system is told.)
  */
 #include "helpers.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "table.h"
 
@@ -50,6 +51,36 @@ static void test_growth(void **state)
 	for (u32 i = 0; i < CHUNKS; i++) {
 		assert_ptr_equal(table_chunk(table, i), first[i]);
 		assert_int_equal(*first[i], i + 1);
+	}
+	table_unmake(table);
+}
+
+static _Thread_local void *small; /* the memory that was last kept out of huge pages */
+static _Thread_local size_t small_bytes;
+
+int __real_madvise(void *memory, size_t bytes, int advice);
+int __wrap_madvise(void *memory, size_t bytes, int advice);
+
+int __wrap_madvise(void *memory, size_t bytes, int advice)
+{
+	if (advice == MADV_NOHUGEPAGE) {
+		small = memory;
+		small_bytes = bytes;
+	}
+	return __real_madvise(memory, bytes, advice);
+}
+
+/* What was discarded would come again in a huge page, so no chunk is in one. */
+static void test_small_pages(void **state)
+{
+	struct table *table = table_make();
+	u32 number;
+
+	(void)state;
+	for (u32 i = 0; i < 3; i++) {
+		assert_int_equal(table_grow(table, GFP_KERNEL, &number), 0);
+		assert_ptr_equal(small, table_chunk(table, number));
+		assert_int_equal(small_bytes, PORT_CHUNK_SIZE);
 	}
 	table_unmake(table);
 }
@@ -159,9 +190,8 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_growth),
-		cmocka_unit_test(test_elements),
-		cmocka_unit_test(test_nowait),
+		cmocka_unit_test(test_growth),	 cmocka_unit_test(test_small_pages),
+		cmocka_unit_test(test_elements), cmocka_unit_test(test_nowait),
 		cmocka_unit_test(test_threads),
 	};
 

@@ -33,7 +33,11 @@ void *port_alloc(size_t size, gfp_t flags)
 	if (size >= MAP_BYTES) {
 		memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		return memory == MAP_FAILED ? NULL : memory;
+		if (memory == MAP_FAILED)
+			return NULL;
+		/* In a huge page, all of it would be there; and come again after port_discard(). */
+		madvise(memory, size, MADV_NOHUGEPAGE);
+		return memory;
 	}
 	memory = aligned_alloc(2 * PORT_CACHELINE, ALIGN(size, 2 * PORT_CACHELINE));
 	if (memory)
