@@ -409,7 +409,8 @@ int pool_compact_some(struct zs_pool *pool)
  * @pool: the pool
  *
  * Drains the deferred queue first. Objects stay readable, writable and freeable throughout. In a process
- * the memory of dead descriptors is given back, too; it is not counted.
+ * the memory of dead descriptors is given back, too, and that of entries of which few are live; neither is
+ * counted.
  *
  * Context: May sleep; takes one class lock at a time.
  * Return: the number of pages that moving objects freed.

@@ -5,7 +5,8 @@
  * A reader takes no lock. It reads in the handle's entry where the object is, pins that zspage, and
  * looks at the entry again: if it is unchanged, the object can't have been moved since, and won't be
  * until the pin is gone. Else the reader takes its pin back, which it may do to a descriptor that
- * has died meanwhile, and looks anew.
+ * has died meanwhile, and looks anew. Only if the entry is folded does each look take a page lock, for a
+ * moment: fold.c.
  */
 #include "pool.h"
 
@@ -69,7 +70,8 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 
  * @len: how many bytes of it are wanted
  * @offset: set to where it begins in the zspage's chain
  *
- * Context: Any. Takes no lock, unless it meets compaction at work on the object's zspage.
+ * Context: Any. Takes no lock, unless it meets compaction at work on the object's zspage, or the object's
+ * entry is folded.
  * Return: the object's zspage, pinned, or NULL after a misuse.
  */
 struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len, size_t *offset)
@@ -103,7 +105,8 @@ struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len
  *
  * Until zs_obj_read_end() the object stays where it is. Any number of threads may read it.
  *
- * Context: Any. Takes no lock, unless it meets compaction at work on the object's zspage.
+ * Context: Any. Takes no lock, unless it meets compaction at work on the object's zspage, or the object's
+ * entry is folded.
  * Return: where the object is, valid until zs_obj_read_end(), or NULL after a misuse.
  */
 void *zs_obj_read_begin(struct zs_pool *pool, unsigned long handle, size_t mem_len,
@@ -168,7 +171,7 @@ struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t 
  *
  * One end too many is noticed only if nobody else is reading the object's zspage.
  *
- * Context: Any. Takes no lock.
+ * Context: Any. Takes no lock, unless the object's entry is folded.
  */
 void zs_obj_read_end(struct zs_pool *pool, unsigned long handle, size_t mem_len, void *handle_mem)
 {
@@ -201,8 +204,8 @@ void zs_obj_read_end(struct zs_pool *pool, unsigned long handle, size_t mem_len,
  * @handle_mem: what to write
  * @mem_len: how many bytes
  *
- * Context: Any. Takes no lock, unless it meets compaction at work on the object's zspage. Writers
- * and readers of one object keep out of each other's way by themselves.
+ * Context: Any. Takes no lock, unless it meets compaction at work on the object's zspage, or the object's
+ * entry is folded. Writers and readers of one object keep out of each other's way by themselves.
  */
 void zs_obj_write(struct zs_pool *pool, unsigned long handle, void *handle_mem, size_t mem_len)
 {

@@ -12,8 +12,8 @@
  *   slot's object alive: an object is freed only by who took it out of the slot, after unlocking.
  * - A stream's mutex (stream.h) comes before a slot's lock: a reader or writer takes its stream
  *   first. Of the pool, only zs_obj_read_begin(), zs_obj_read_end() and zs_obj_write(), which take
- *   no lock unless compaction is at work on that zspage, are called under a slot's lock. No two
- *   streams and no two slots are ever held at once.
+ *   no lock, or one for a moment while or after the pool is compacted, are called under a slot's
+ *   lock. No two streams and no two slots are ever held at once.
  * - The counts are per thread (counters.h); max_used_pages, which only writers touch, is an atomic
  *   in a cache line of its own. So zram_slot_free_notify(), which a process's exit calls for each of
  *   its pages, writes nothing that another thread writes, except in the pool.
