@@ -188,8 +188,11 @@ void handles_put(struct handles *handles, struct handle_stock stock)
 {
 	if (handle_stock_empty(&stock))
 		return;
-	/* Pairs with the acquires in stock_take() and in page_free(). */
-	if (atomic64_fetch_or_release(stock.free, &handle_block_at(handles, stock.block)->free))
+	/*
+	 * None of the bits is set there, so adding sets them, by one instruction where an or that tells what
+	 * was there is a loop. Pairs with the acquires in stock_take() and in page_free().
+	 */
+	if (atomic64_fetch_add_release(stock.free, &handle_block_at(handles, stock.block)->free))
 		return;
 	port_lock(&handles->lock);
 	handle_block_list(handles, stock.block);
