@@ -32,7 +32,7 @@ struct class_cut {
 };
 
 struct size_class {
-	/* All that a free needs is one cache line. */
+	/* One cache line, which is all that most frees need. */
 	struct port_lock lock; /* protects all that is not constant; see pool.c */
 	u32 half; /* slots, constant: a zspage that falls to so many makes the pool look if it is sparse */
 	struct geometry geometry; /* constant */

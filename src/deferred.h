@@ -40,7 +40,7 @@ enum deferred_manner {
 	DRAIN_SOME, /* about a batch, without sleeping */
 };
 
-/* All but free() and unhost() are called in a lane: they wait for no lock, and do not come back. */
+/* But for free() and unhost() they may be called in a lane: they wait for no lock, and do not come back. */
 struct deferred_ops {
 	/*
 	 * Memory of at least @least bytes in what @word stands for, aligned to a word, and set

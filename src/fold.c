@@ -353,8 +353,8 @@ void handles_trim(struct handles *handles)
 	port_lock(&handles->lock);
 	fold = handles->spent;
 	WRITE_ONCE(handles->spent, NULL);
-	for (struct fold *each = fold; each; each = each->spent)
-		handles->folded_bytes -= fold_bytes(each->room);
+	handles->folded_bytes -= handles->spent_bytes;
+	handles->spent_bytes = 0;
 	port_unlock(&handles->lock);
 	while (fold) {
 		struct fold *next = fold->spent;
@@ -412,6 +412,7 @@ bool handles_unfold(struct handles *handles)
 	handles->folded_pages--;
 	fold->spent = handles->spent;
 	WRITE_ONCE(handles->spent, fold);
+	handles->spent_bytes += fold_bytes(fold->room);
 	page_close(handles, page, false);
 	return true;
 }

@@ -63,6 +63,7 @@ struct handles {
 	u64 folded_pages; /* that there are of these */
 	u64 folded_bytes; /* of their folds, and of those that are spent */
 	struct fold *spent; /* folds of pages that are not folded any more */
+	u64 spent_bytes; /* of these */
 	struct port_lock page_lock[HANDLE_PAGE_LOCKS];
 };
 

@@ -15,7 +15,8 @@
  *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
  *			descriptors and blank pages of them. Leaves, but that page locks are taken
  *			under handles.lock
- *   page locks		handles.page_lock: what the fold of a page of entries has, and whether there is one
+ *   page locks		handles.page_lock: what the fold of a page of entries has, and whether there is
+ *			one. In a lane they are only tried
  *   page store		the host's; a leaf
  *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
  *
@@ -213,7 +214,7 @@ static void free_claimed(struct zs_pool *pool, const struct location *object)
  * @pool: the pool
  * @handle: what zs_malloc() returned; 0 and error values are ignored
  *
- * Context: Any, atomic too; takes the class lock.
+ * Context: Any, atomic too; takes the class lock, and for a moment a page lock if the entry is folded.
  */
 void zs_free(struct zs_pool *pool, unsigned long handle)
 {
@@ -337,6 +338,7 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 	const atomic64_t *entry = handle_entry(handles, handle);
 	struct zspage *zspage;
 	size_t offset;
+	u32 class;
 
 	if (!entry)
 		return NULL;
@@ -350,8 +352,9 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 	 * Is it still there, now that it can't be moved? Pairs with object_move(). Without a class, a
 	 * double free has won.
 	 */
-	if (entry_look(handles, entry, (u32)handle, false) == *word && READ_ONCE(zspage->class)) {
-		*bytes = zspage_class(zspage, &pool->classes)->size;
+	class = READ_ONCE(zspage->class);
+	if (entry_look(handles, entry, (u32)handle, false) == *word && class) {
+		*bytes = pool->classes.class[class - 1].size;
 		offset = entry_slot(*word) * *bytes;
 		port_chain_piece(&offset, bytes);
 		*memory = port_chain_at(&zspage->chain, offset, *bytes);
@@ -465,7 +468,7 @@ static noinline void free_deferred(struct zs_pool *pool, unsigned long handle)
  * small for it to live in, this does what zs_free() does.
  *
  * Context: Any, atomic too, and under any lock of the caller's. Allocates nothing and waits for
- * nothing; a fallback takes the class lock.
+ * nothing; a fallback does what zs_free() does.
  */
 void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {

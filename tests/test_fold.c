@@ -264,6 +264,7 @@ static void test_deferred_while_folded(void **state)
 	drop_most();
 	zs_compact(pool);
 	assert_true(pool->handles.folded_pages > 0);
+	pool_pause(pool); /* nothing is drained meanwhile */
 	for (size_t i = 0; i < OBJECTS; i++)
 		if (object[i].handle) {
 			zs_free_deferred(pool, object[i].handle);
@@ -275,6 +276,7 @@ static void test_deferred_while_folded(void **state)
 	assert_int_equal(stats.pending, deferred);
 	for (unsigned int i = 0; i < DEFERRED_RESULTS; i++)
 		assert_int_equal(stats.fallbacks[i], 0);
+	pool_resume(pool);
 	zs_free_deferred_flush(pool);
 	assert_int_equal(misuses_of(pool), 0);
 	check_stale();
@@ -331,6 +333,7 @@ static void test_spent(void **state)
 	handles = &pool->handles;
 	drop_most();
 	zs_compact(pool);
+	pool_pause(pool); /* it is this thread that trims */
 	pages = handles->folded_pages;
 	bytes = handles->folded_bytes;
 	assert_true(bytes >= pages * sizeof(u64));
@@ -339,6 +342,7 @@ static void test_spent(void **state)
 	pool_trim(pool, false);
 	assert_null(handles->spent);
 	assert_true(handles->folded_bytes * 4 < bytes);
+	pool_resume(pool);
 	check_invariants(pool, check_objects(), 0);
 	zs_destroy_pool(pool);
 }

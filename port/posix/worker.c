@@ -36,10 +36,12 @@ static void *worker_thread(void *arg)
 
 		if (due == WORKER_STOP)
 			return NULL;
-		if (due > port_now()) /* IDLE is later than anything */
+		if (due > port_now()) { /* IDLE is later than anything */
 			wait_until(&worker->wake, due);
-		else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due)
+			smp_mb(); /* pairs with worker_is_called(): the call is gone before due is read */
+		} else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due) {
 			worker->run(worker->arg);
+		}
 	}
 }
 
@@ -62,7 +64,7 @@ static bool worker_is_called(struct port_worker *worker)
 {
 	int posted = 0;
 
-	smp_mb(); /* it was called after it was overdue: it will see that */
+	smp_mb(); /* pairs with worker_thread(): who takes this call will see that it is overdue */
 	sem_getvalue(&worker->wake, &posted);
 	return posted > 0;
 }
