@@ -6,6 +6,7 @@
 #include <err.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "clock.h"
 
@@ -53,7 +54,7 @@ uint64_t cpu_parked_ns(void)
 	for (const struct dirent *entry = readdir(threads); entry; entry = readdir(threads)) {
 		pid_t thread = atoi(entry->d_name);
 
-		if (thread && sched_getscheduler(thread) == SCHED_IDLE)
+		if (thread && thread != gettid() && sched_getscheduler(thread) == SCHED_IDLE)
 			sum += clock_ns(thread_clock(thread));
 	}
 	closedir(threads);

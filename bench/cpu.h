@@ -11,7 +11,10 @@ unsigned int cpu_count(void);
 /* Bind the calling thread to one of them, counted from 0; past the last comes the first again. */
 void cpu_bind(unsigned int which);
 
-/* The CPU time, in ns, of the process's threads that run when a CPU has nothing else to do (SCHED_IDLE). */
+/*
+ * The CPU time, in ns, of the process's other threads that run when a CPU has nothing else to do
+ * (SCHED_IDLE). None of them may end meanwhile.
+ */
 uint64_t cpu_parked_ns(void);
 
 #endif /* BENCH_CPU_H */

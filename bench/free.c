@@ -11,6 +11,7 @@
 
 enum {
 	ZS_FREE,
+	ZS_FREE_PARKED,
 	ZS_FREE_BULK,
 	PARKED,
 	RUNNING,
@@ -27,6 +28,7 @@ enum {
 
 static const struct contender contenders[CONTENDERS] = {
 	[ZS_FREE] = { .name = "zs_free", .subject = "free" },
+	[ZS_FREE_PARKED] = { .name = "... worker parked", .subject = "free_parked" },
 	[ZS_FREE_BULK] = { .name = "zs_free_bulk", .subject = "bulk" },
 	[PARKED] = { .name = "zs_free_deferred", .subject = "parked" },
 	[RUNNING] = { .name = "... worker running", .subject = "running" },
@@ -60,7 +62,7 @@ static double ratio(const struct results *results, size_t contender, size_t ours
 	return caller(results, contender, order) / caller(results, ours, order);
 }
 
-/* CPU time for an object: queued and drained, or freed at once. */
+/* CPU time for an object: queued and drained, or freed at once. Both beside a parked worker. */
 static double work(const struct results *results, size_t contender, size_t order)
 {
 	return results_cost(results, contender, order, "caller_cpu").median +
@@ -69,7 +71,7 @@ static double work(const struct results *results, size_t contender, size_t order
 
 static double total(const struct results *results, size_t order)
 {
-	return work(results, PARKED, order) / work(results, ZS_FREE, order);
+	return work(results, PARKED, order) / work(results, ZS_FREE_PARKED, order);
 }
 
 /* What the memory is more than the stored bytes, in percent. */

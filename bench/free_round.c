@@ -39,7 +39,7 @@ static struct moment moment_now(void)
 static void free_and_measure(const struct subject *subject, const unsigned long *objects,
 			     size_t count, json_t *figures)
 {
-	struct moment start, freed, settling, settled, back;
+	struct moment start, freed, settling, settled, giving, back;
 	uint64_t parked; /* CPU time of a parked worker, which may begin to give memory back */
 
 	start = moment_now();
@@ -53,6 +53,7 @@ static void free_and_measure(const struct subject *subject, const unsigned long 
 		subject->settle();
 	settled = moment_now();
 	parked = cpu_parked_ns() - parked;
+	giving = moment_now();
 	if (subject->give_back)
 		subject->give_back();
 	back = moment_now();
@@ -63,8 +64,11 @@ static void free_and_measure(const struct subject *subject, const unsigned long 
 	figure_set(figures, "flush", settled.wall - settling.wall);
 	figure_set(figures, "flush_cpu", settled.process - settling.process - parked);
 	figure_set(figures, "all_cpu",
-		   freed.process - start.process + back.process - settling.process);
-	figure_set(figures, "back", freed.wall - start.wall + back.wall - settling.wall);
+		   freed.process - start.process + settled.process - settling.process +
+			   back.process - giving.process);
+	figure_set(figures, "back",
+		   freed.wall - start.wall + settled.wall - settling.wall + back.wall -
+			   giving.wall);
 }
 
 static json_t *run(const struct subject *subject, bool random, const struct corpus *corpus,

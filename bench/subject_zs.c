@@ -249,6 +249,16 @@ static const struct zs_pool_options small = {
 
 static const struct subject subjects[] = {
 	{ .name = "free", ZS_SUBJECT, .free_all = free_now, .options = &uncompacted },
+	{ .name = "free_parked",
+	  .open = zs_open_parked,
+	  .store = zs_store,
+	  .stored = zs_stored,
+	  .read = zs_read,
+	  .free_one = free_one,
+	  .free_all = free_now,
+	  .settle = zs_settle,
+	  .give_back = zs_give_back,
+	  .options = &parked },
 	{ .name = "compacting", ZS_SUBJECT, .free_all = free_now },
 	{ .name = "bulk", ZS_SUBJECT, .free_all = free_bulk, .options = &uncompacted },
 	{ .name = "running", ZS_DEFERRED, .options = &running },
