@@ -25,6 +25,7 @@ struct work {
 };
 
 static _Thread_local bool to_be_stopped; /* before its next wake */
+static unsigned int stopped_delay; /* what the thread asks for that is stopped */
 static atomic_uint stopped;
 static sem_t let_go;
 static atomic_uint wakes;
@@ -203,7 +204,7 @@ static void *kick_and_stop(void *arg)
 	struct work *work = arg;
 
 	to_be_stopped = true;
-	port_worker_kick(&work->worker, 0);
+	port_worker_kick(&work->worker, stopped_delay);
 	return NULL;
 }
 
@@ -219,6 +220,10 @@ static void test_kicker_stopped(void **state)
 	for (unsigned int i = 1; i <= 20; i++) {
 		pthread_t kicker;
 
+		/* Overdue or not; and the worker sleeps for good, or until long after. */
+		stopped_delay = i % 2 ? 50 : 0;
+		if (i % 4 < 2)
+			port_worker_kick(&work->worker, NEVER_MS - 1);
 		assert_int_equal(pthread_create(&kicker, NULL, kick_and_stop, work), 0);
 		wait_until_count(&stopped, i);
 		port_worker_kick(&work->worker, NEVER_MS);

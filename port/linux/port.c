@@ -109,17 +109,22 @@ static void worker_arm(struct port_worker *worker)
 	} while (left < armed);
 }
 
-/* Whether it is in the queue, where it keeps its place, and waits for no timer. */
-static bool worker_is_queued(struct port_worker *worker)
+/*
+ * Whether it is in the queue, where it keeps its place, or waits for a timer that goes off by then. (A tick
+ * may have passed when it was armed.)
+ */
+static bool worker_is_armed(struct port_worker *worker, s64 due)
 {
-	smp_rmb(); /* it was in the queue after it was overdue: it will see what it is to do */
-	return work_pending(&worker->work.work) && !timer_pending(&worker->work.timer);
+	const struct timer_list *timer = &worker->work.timer;
+
+	smp_rmb(); /* it was armed after it was due: it will see what it is to do */
+	return work_pending(&worker->work.work) &&
+	       (!timer_pending(timer) || (s64)READ_ONCE(timer->expires) <= due + 1);
 }
 
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 {
-	s64 now = (s64)jiffies;
-	s64 due = now + (s64)msecs_to_jiffies(delay_ms);
+	s64 due = (s64)(jiffies + msecs_to_jiffies(delay_ms));
 	s64 old;
 
 	smp_mb(); /* pairs with the exchange in worker_run(): what was queued before is seen there */
@@ -133,8 +138,8 @@ void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 		}
 		old = seen;
 	}
-	/* Who asked for what is overdue may have been stopped before it could arm the timer. */
-	if (old <= now && !worker_is_queued(worker))
+	/* Who asked for that may have been stopped before it could arm the timer. */
+	if (!worker_is_armed(worker, old))
 		worker_arm(worker);
 }
 

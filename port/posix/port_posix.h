@@ -478,6 +478,7 @@ struct port_worker {
 	pthread_t thread;
 	sem_t wake;
 	atomic64_t due; /* when to run, in the time of port_now(); WORKER_IDLE for never */
+	atomic64_t until; /* while it sleeps: when it will look again by itself; else 0 */
 	void (*run)(void *arg);
 	void *arg;
 };

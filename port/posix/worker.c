@@ -3,7 +3,9 @@
  * The worker of a process: a thread that sleeps until it is due.
  *
  * A kick lowers the due time and posts a semaphore, which never blocks. The thread runs the function
- * when the time has come; a kick that arrives while it runs sets the next time.
+ * when the time has come; a kick that arrives while it runs sets the next time. Whoever kicks may be stopped
+ * in between: so the thread says until when it sleeps, and a kick for later than it is due looks whether it
+ * was called.
  */
 #include <pthread.h>
 #include <time.h>
@@ -27,6 +29,17 @@ static void wait_until(sem_t *wake, u64 due)
 		sem_clockwait(wake, CLOCK_MONOTONIC, &time);
 }
 
+/* Sleep until it is due, or there is a call. The fences pair with the one in worker_oversleeps(). */
+static void worker_sleep(struct port_worker *worker, u64 due)
+{
+	atomic64_set(&worker->until, due);
+	smp_mb(); /* whoever makes it due earlier, and is not seen here, can see this */
+	if (atomic64_read(&worker->due) == due)
+		wait_until(&worker->wake, due);
+	atomic64_set(&worker->until, 0);
+	smp_mb(); /* the call is gone before it is read when it is due */
+}
+
 static void *worker_thread(void *arg)
 {
 	struct port_worker *worker = arg;
@@ -36,12 +49,10 @@ static void *worker_thread(void *arg)
 
 		if (due == WORKER_STOP)
 			return NULL;
-		if (due > port_now()) { /* IDLE is later than anything */
-			wait_until(&worker->wake, due);
-			smp_mb(); /* pairs with worker_is_called(): the call is gone before due is read */
-		} else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due) {
+		if (due > port_now()) /* IDLE is later than anything */
+			worker_sleep(worker, due);
+		else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due)
 			worker->run(worker->arg);
-		}
 	}
 }
 
@@ -50,6 +61,7 @@ int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *a
 	worker->run = run;
 	worker->arg = arg;
 	atomic64_set(&worker->due, WORKER_IDLE);
+	atomic64_set(&worker->until, 0);
 	if (sem_init(&worker->wake, 0, 0))
 		return -ENOMEM;
 	if (thread_create(&worker->thread, worker_thread, worker)) {
@@ -59,20 +71,21 @@ int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *a
 	return 0;
 }
 
-/* Whether the semaphore has been posted and the worker has not come to see it yet. */
-static bool worker_is_called(struct port_worker *worker)
+/* Whether the worker, which is due then, sleeps longer, and nobody has called it. */
+static bool worker_oversleeps(struct port_worker *worker, u64 due)
 {
 	int posted = 0;
 
-	smp_mb(); /* pairs with worker_thread(): who takes this call will see that it is overdue */
+	smp_mb(); /* pairs with those in worker_sleep() */
+	if (atomic64_read(&worker->until) <= due)
+		return false;
 	sem_getvalue(&worker->wake, &posted);
-	return posted > 0;
+	return posted <= 0;
 }
 
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 {
-	u64 now = port_now();
-	u64 due = now + delay_ms * 1000000ULL;
+	u64 due = port_now() + delay_ms * 1000000ULL;
 	u64 old;
 
 	smp_mb(); /* what the kick is for is there before the worker, found due, begins */
@@ -87,8 +100,8 @@ void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 		}
 		old = seen;
 	}
-	/* Who asked for what is overdue may have been stopped before it could post. */
-	if (old <= now && old != WORKER_STOP && !worker_is_called(worker))
+	/* Who asked for that may have been stopped before it could post. */
+	if (old != WORKER_STOP && worker_oversleeps(worker, old))
 		sem_post(&worker->wake);
 }
 
