@@ -29,8 +29,9 @@
  * exit, and on a machine that is busy they would wait for it. If so it leaves the rest to a drain that comes
  * soon, as long as the queue is not half full: in each pause a batch at least is freed.
  *
- * The next host is chosen ahead: the first word of a chunk is fetched, step by step, while the chunk
- * fills, and hosts the next one; the chunk's last word takes its place.
+ * The next host is chosen ahead: the first few words of a chunk are fetched, step by step, while the chunk
+ * fills. The one with the most memory, since each host costs the same, hosts the next chunk; the chunk's last
+ * word takes its place.
  */
 #include "deferred.h"
 
@@ -318,6 +319,7 @@ static void lane_open(struct deferred *queue, struct deferred_lane *lane,
 	lane->last = chunk_place(chunk, words - 1);
 	lane_advance(lane);
 	lane->fetches = DEFERRED_FETCHES;
+	lane->heir = 0;
 	smp_store_release(&lane->open, chunk); /* pairs with collect() */
 	smp_mb(); /* before the alarm is read: see the head of this file; pairs with collect() */
 	/* Beyond the threshold, an open chunk that ends there may have hidden that it was reached. */
@@ -334,14 +336,45 @@ static void lane_fill(struct deferred *queue, struct deferred_lane *lane, unsign
 	threshold_check(queue);
 }
 
+/* The one of the open chunk's first words that has the most memory. In the lane. */
+static u32 heir_choose(struct deferred *queue, const struct deferred_lane *lane)
+{
+	size_t most = 0;
+	u32 heir = 0;
+
+	for (u32 i = 0; i < DEFERRED_HEIRS; i++) {
+		size_t bytes = queue->ops->weigh(queue->owner, chunk_word(queue, lane->open, i));
+
+		if (bytes > most) {
+			most = bytes;
+			heir = i;
+		}
+	}
+	return heir;
+}
+
+/* The next step towards the next host. In the lane, whose chunk has enough words to choose from. */
+static void heir_fetch(struct deferred *queue, struct deferred_lane *lane)
+{
+	unsigned int step = DEFERRED_FETCHES - lane->fetches--;
+	u32 first = 0, end = DEFERRED_HEIRS;
+
+	if (step == DEFERRED_FETCHES - 1) {
+		lane->heir = heir_choose(queue, lane);
+		first = lane->heir;
+		end = first + 1;
+	}
+	for (u32 i = first; i < end; i++)
+		queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, i), step);
+}
+
 /* Add a word that is not the chunk's last. In the lane. */
 static void lane_append(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
 	if (lane->next >= lane->stop) {
 		lane_advance(lane);
-		if (lane->fetches && lane->next > lane->open->words)
-			queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, 0),
-					  DEFERRED_FETCHES - lane->fetches--);
+		if (lane->fetches && lane->next >= chunk_place(lane->open, DEFERRED_HEIRS))
+			heir_fetch(queue, lane);
 	}
 	deferred_append(lane, word);
 }
@@ -378,8 +411,8 @@ static bool chunk_host(struct deferred *queue, unsigned long word, size_t least,
 }
 
 /*
- * @word is the last for the open chunk: have the first one, which has been fetched, host the next
- * chunk, and put @word in its place. False if that can't be. In the lane.
+ * @word is the last for the open chunk: have the heir, which has been fetched, host the next chunk, and put
+ * @word in its place. False if that can't be. In the lane.
  */
 static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
@@ -387,19 +420,19 @@ static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsign
 	struct deferred_chunk *next;
 	u32 credit;
 
-	if (lane->next == chunk->words) /* it is also the first */
+	if (lane->next == chunk->words) /* it is also the first: there is no heir */
 		return false;
 	threshold_check(queue); /* before the next chunk takes credit for what is yet to come */
 	credit = credit_take(queue, queue->share);
 	if (!credit)
 		return false;
 	/* The word's own credit moves with it. */
-	if (!chunk_host(queue, chunk_word(queue, chunk, 0), DEFERRED_HOST_BYTES, credit + 1,
-			&next)) {
+	if (!chunk_host(queue, chunk_word(queue, chunk, lane->heir), DEFERRED_HOST_BYTES,
+			credit + 1, &next)) {
 		atomic64_sub(credit, &queue->taken);
 		return false;
 	}
-	chunk_replace(chunk, 0, word);
+	chunk_replace(chunk, lane->heir, word);
 	chunk->credit--;
 	/* Never without a chunk in between: a flush must find the next one, whose host was queued. */
 	lane_hand_over(queue, lane);

@@ -23,6 +23,7 @@
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
 #define DEFERRED_HELP (1U << 18) /* words; with fewer, a helper costs much for what it gains */
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
+#define DEFERRED_HEIRS 4 /* words of which the one that has most memory is the next host */
 #define DEFERRED_SHARED 4 /* lanes for those who have none of their own, or can't use that now */
 
 enum deferred_result {
@@ -48,10 +49,13 @@ struct deferred_ops {
 	 */
 	void *(*host)(void *owner, unsigned long word, size_t least, size_t *bytes, u64 *token);
 	/*
-	 * @word will be asked to host before long: bring what that will touch into the cache. Called
-	 * for each @step, from 0 to DEFERRED_FETCHES - 1, when what the last one began has arrived.
+	 * @word may be asked to host before long: bring what that will touch into the cache. Called
+	 * for each @step, from 0 to DEFERRED_FETCHES - 1, when what the last one began has arrived; the
+	 * last one, which is for the memory itself, only if it will be asked.
 	 */
 	void (*fetch)(void *owner, unsigned long word, unsigned int step);
+	/* About how many bytes @word would host with; 0 if it can't. Called before the last step. */
+	size_t (*weigh)(void *owner, unsigned long word);
 	/* The chunk that @word hosted is done with: free @word. Called in no lane. */
 	void (*unhost)(void *owner, unsigned long word, u64 token);
 	/* Free these, at most DEFERRED_BATCH. @work is the caller's own, zeroed when first used. */
@@ -89,6 +93,7 @@ struct deferred_lane {
 	u64 total; /* the words ever queued, while base is LANE_MOVING */
 	u32 fetches; /* steps that are left to fetch the next host */
 	atomic_t spare_used;
+	u32 heir; /* the number of the word in the open chunk that is to host the next */
 } __attribute__((aligned(2 * PORT_CACHELINE))); /* processors fetch lines in pairs */
 
 /* The chunk of a lane whose words have no memory to host one. */

@@ -327,6 +327,16 @@ void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsig
 		batch_free_class(pool, batch, batch->touched[i]);
 }
 
+/* How much an object can host with that is where its entry says, in a zspage of a class; and from where on. */
+static size_t host_bytes(const struct zs_pool *pool, u32 class, u64 word, size_t *offset)
+{
+	size_t bytes = pool->classes.class[class - 1].size;
+
+	*offset = entry_slot(word) * bytes;
+	port_chain_piece(offset, &bytes);
+	return bytes;
+}
+
 /*
  * The memory of an object that may host a chunk of the deferred queue, its zspage pinned, so that
  * neither compaction nor the kernel moves it. *@word is its entry's. NULL if it can't.
@@ -354,9 +364,7 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 	 */
 	class = READ_ONCE(zspage->class);
 	if (entry_look(handles, entry, (u32)handle, false) == *word && class) {
-		*bytes = pool->classes.class[class - 1].size;
-		offset = entry_slot(*word) * *bytes;
-		port_chain_piece(&offset, bytes);
+		*bytes = host_bytes(pool, class, *word, &offset);
 		*memory = port_chain_at(&zspage->chain, offset, *bytes);
 		if (*bytes >= least && *memory)
 			return zspage;
@@ -416,6 +424,22 @@ static void pool_fetch(void *owner, unsigned long handle, unsigned int step)
 	}
 }
 
+/* A look at what has been fetched; what it finds may be true no more. */
+static size_t pool_weigh(void *owner, unsigned long handle)
+{
+	struct zs_pool *pool = owner;
+	struct handles *handles = &pool->handles;
+	const atomic64_t *entry = handle_entry(handles, handle);
+	u64 word = entry ? entry_look(handles, entry, (u32)handle, false) : 0;
+	size_t offset;
+	u32 class;
+
+	if (!entry_is(word, handle))
+		return 0;
+	class = READ_ONCE(zspage_at(&pool->zspages, entry_zspage(word))->class);
+	return class ? host_bytes(pool, class, word, &offset) : 0;
+}
+
 static void pool_unhost(void *owner, unsigned long handle, u64 token)
 {
 	struct zs_pool *pool = owner;
@@ -441,6 +465,7 @@ static void pool_wake(void *owner, unsigned int delay_ms)
 static const struct deferred_ops pool_deferred_ops = {
 	.host = pool_host,
 	.fetch = pool_fetch,
+	.weigh = pool_weigh,
 	.unhost = pool_unhost,
 	.free = pool_drain_batch,
 	.work_bytes = sizeof(struct free_batch),

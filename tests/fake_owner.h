@@ -84,6 +84,15 @@ static inline void owner_fetch(void *arg, unsigned long word, unsigned int step)
 	atomic_fetch_add(&owner->fetched[step], 1);
 }
 
+/* Each a little different, so that any of those that are looked at may be the heir. */
+static inline size_t owner_weigh(void *arg, unsigned long word)
+{
+	struct fake_owner *owner = arg;
+
+	OWNER_CHECK(!atomic_load(&owner->gone[word]) && !atomic_load(&owner->memory[word]));
+	return owner->bytes ? owner->bytes + word % 5 : 0;
+}
+
 static inline void owner_unhost(void *arg, unsigned long word, u64 token)
 {
 	struct fake_owner *owner = arg;
@@ -126,6 +135,7 @@ static inline void owner_wake(void *arg, unsigned int delay_ms)
 static const struct deferred_ops owner_ops = {
 	.host = owner_host,
 	.fetch = owner_fetch,
+	.weigh = owner_weigh,
 	.unhost = owner_unhost,
 	.free = owner_free,
 	.wake = owner_wake,

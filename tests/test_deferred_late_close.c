@@ -56,6 +56,13 @@ static void fetch_word(void *owner, unsigned long word, unsigned int step)
 	(void)step;
 }
 
+static size_t weigh_word(void *owner, unsigned long word)
+{
+	(void)owner;
+	(void)word;
+	return 0;
+}
+
 static void unhost_word(void *owner, unsigned long word, u64 token)
 {
 	(void)token;
@@ -71,6 +78,7 @@ static void wake(void *owner, unsigned int delay_ms)
 static const struct deferred_ops ops = {
 	.host = host_word,
 	.fetch = fetch_word,
+	.weigh = weigh_word,
 	.unhost = unhost_word,
 	.free = free_words,
 	.wake = wake,
