@@ -241,24 +241,17 @@ static const struct zs_pool_options small = {
 	.deferred_budget = (size_t)128 << 20,
 };
 
-#define ZS_SUBJECT                                                                                 \
-	.open = zs_open, .store = zs_store, .stored = zs_stored, .read = zs_read,                  \
-	.free_one = free_one, .settle = zs_settle, .give_back = zs_give_back
+#define ZS_CALLS                                                                                   \
+	.store = zs_store, .stored = zs_stored, .read = zs_read, .free_one = free_one,             \
+	.give_back = zs_give_back
+#define ZS_SUBJECT ZS_CALLS, .open = zs_open, .settle = zs_settle
+#define ZS_PARKED ZS_CALLS, .open = zs_open_parked, .settle = zs_settle, .options = &parked
 #define ZS_DEFERRED                                                                                \
 	ZS_SUBJECT, .free_all = free_deferred, .freed = deferred_freed, .pending = deferred_pending
 
 static const struct subject subjects[] = {
 	{ .name = "free", ZS_SUBJECT, .free_all = free_now, .options = &uncompacted },
-	{ .name = "free_parked",
-	  .open = zs_open_parked,
-	  .store = zs_store,
-	  .stored = zs_stored,
-	  .read = zs_read,
-	  .free_one = free_one,
-	  .free_all = free_now,
-	  .settle = zs_settle,
-	  .give_back = zs_give_back,
-	  .options = &parked },
+	{ .name = "free_parked", ZS_PARKED, .free_all = free_now },
 	{ .name = "compacting", ZS_SUBJECT, .free_all = free_now },
 	{ .name = "bulk", ZS_SUBJECT, .free_all = free_bulk, .options = &uncompacted },
 	{ .name = "running", ZS_DEFERRED, .options = &running },
@@ -267,28 +260,17 @@ static const struct subject subjects[] = {
 	{ .name = "default", ZS_DEFERRED },
 	{ .name = "small", ZS_DEFERRED, .options = &small },
 	{ .name = "parked",
-	  .open = zs_open_parked,
-	  .store = zs_store,
-	  .stored = zs_stored,
-	  .read = zs_read,
-	  .free_one = free_one,
+	  ZS_PARKED,
 	  .free_all = free_deferred,
 	  .freed = parked_freed,
-	  .pending = deferred_pending,
-	  .settle = zs_settle,
-	  .give_back = zs_give_back,
-	  .options = &parked },
+	  .pending = deferred_pending },
 	{ .name = "original",
+	  ZS_CALLS,
 	  .open = original_open,
-	  .store = zs_store,
-	  .stored = zs_stored,
-	  .read = zs_read,
-	  .free_one = free_one,
 	  .free_all = free_original,
 	  .freed = original_freed,
 	  .pending = original_waiting,
 	  .settle = original_settle,
-	  .give_back = zs_give_back,
 	  .options = &uncompacted },
 };
 
