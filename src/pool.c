@@ -337,6 +337,17 @@ static size_t host_bytes(const struct zs_pool *pool, u32 class, u64 word, size_t
 	return bytes;
 }
 
+/* A live object's entry, for who may wait for no lock; 0 if there is none, or if that takes waiting. */
+static u64 host_word(struct zs_pool *pool, unsigned long handle)
+{
+	struct handles *handles = &pool->handles;
+	const atomic64_t *entry = handle_entry(handles, handle);
+	/* Pairs with handle_open(). */
+	u64 word = entry ? entry_look(handles, entry, (u32)handle, false) : 0;
+
+	return entry_is(word, handle) ? word : 0;
+}
+
 /*
  * The memory of an object that may host a chunk of the deferred queue, its zspage pinned, so that
  * neither compaction nor the kernel moves it. *@word is its entry's. NULL if it can't.
@@ -344,16 +355,12 @@ static size_t host_bytes(const struct zs_pool *pool, u32 class, u64 word, size_t
 static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_t least, u64 *word,
 			       void **memory, size_t *bytes)
 {
-	struct handles *handles = &pool->handles;
-	const atomic64_t *entry = handle_entry(handles, handle);
 	struct zspage *zspage;
 	size_t offset;
 	u32 class;
 
-	if (!entry)
-		return NULL;
-	*word = entry_look(handles, entry, (u32)handle, false); /* pairs with handle_open() */
-	if (!entry_is(*word, handle))
+	*word = host_word(pool, handle);
+	if (!*word)
 		return NULL;
 	zspage = zspage_at(&pool->zspages, entry_zspage(*word));
 	if (!zspage_pin(zspage))
@@ -363,7 +370,7 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 	 * double free has won.
 	 */
 	class = READ_ONCE(zspage->class);
-	if (entry_look(handles, entry, (u32)handle, false) == *word && class) {
+	if (host_word(pool, handle) == *word && class) {
 		*bytes = host_bytes(pool, class, *word, &offset);
 		*memory = port_chain_at(&zspage->chain, offset, *bytes);
 		if (*bytes >= least && *memory)
@@ -428,13 +435,11 @@ static void pool_fetch(void *owner, unsigned long handle, unsigned int step)
 static size_t pool_weigh(void *owner, unsigned long handle)
 {
 	struct zs_pool *pool = owner;
-	struct handles *handles = &pool->handles;
-	const atomic64_t *entry = handle_entry(handles, handle);
-	u64 word = entry ? entry_look(handles, entry, (u32)handle, false) : 0;
+	u64 word = host_word(pool, handle);
 	size_t offset;
 	u32 class;
 
-	if (!entry_is(word, handle))
+	if (!word)
 		return 0;
 	class = READ_ONCE(zspage_at(&pool->zspages, entry_zspage(word))->class);
 	return class ? host_bytes(pool, class, word, &offset) : 0;
