@@ -231,6 +231,37 @@ static void test_fetched(void **state)
 	owner_destroy(owner);
 }
 
+/* Put words until the open chunk has another host. Returns the number of the word that it begins with. */
+static unsigned long put_to_next_chunk(struct fake_owner *owner)
+{
+	unsigned long host = lane_own(&owner->queue)->open->host;
+
+	while (lane_own(&owner->queue)->open->host == host)
+		put_many(owner, 1);
+	return owner->put + 1;
+}
+
+/* A chunk that is full before a heir was chosen has its first word for one, whatever the last one had. */
+static void test_too_small_to_choose(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 2048);
+	unsigned long first;
+
+	(void)state;
+	put_many(owner, 1);
+	first = put_to_next_chunk(owner);
+	owner->bytes = DEFERRED_HOST_BYTES; /* two strides: too few for all steps */
+	put_to_next_chunk(owner);
+	assert_int_not_equal(lane_own(&owner->queue)->open->host, first);
+	for (unsigned int i = 0; i < 3; i++) {
+		first = owner->put + 1;
+		put_to_next_chunk(owner);
+		assert_int_equal(lane_own(&owner->queue)->open->host, first);
+	}
+	assert_balance(owner, 0);
+	owner_destroy(owner);
+}
+
 static atomic_bool put_second;
 
 static void *put_second_word(void *arg)
@@ -464,6 +495,7 @@ int main(void)
 		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_guarded),
 		cmocka_unit_test(test_fetched),
+		cmocka_unit_test(test_too_small_to_choose),
 		cmocka_unit_test(test_lane_handed_over),
 		cmocka_unit_test(test_steps_back),
 	};
