@@ -5,7 +5,7 @@
 #ifndef ZS_CLASS_H
 #define ZS_CLASS_H
 
-#include "handle.h"
+#include "port.h"
 
 #define ZS_MAX_CHAIN PORT_MAX_CHAIN /* pages in a zspage */
 #define ZS_MAX_SLOTS 256 /* slots in a zspage: a slot's number is a byte */
@@ -36,13 +36,11 @@ struct size_class {
 	struct port_lock lock; /* protects all that is not constant; see pool.c */
 	u32 half; /* slots, constant: a zspage that falls to so many makes the pool look if it is sparse */
 	struct geometry geometry; /* constant */
-	struct handle_stock freed; /* handles that came back last */
 	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
 	unsigned long objects; /* written under the lock, read without */
 	/* The rest. */
 	unsigned long zspages; /* as well */
 	u64 held; /* pages that the zspages hold more than if they were empty */
-	struct handle_stock stock; /* of handles to give out */
 	u32 index; /* constant */
 	u32 size; /* of a slot, bytes, constant */
 } __attribute__((aligned(PORT_CACHELINE)));

@@ -351,7 +351,7 @@ static void pool_renumber(struct zs_pool *pool)
 static void pool_shrink(struct zs_pool *pool)
 {
 	pool_renumber(pool);
-	pool_destock(pool);
+	handles_destock(&pool->handles);
 	handles_fold(&pool->handles);
 }
 

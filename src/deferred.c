@@ -2,13 +2,9 @@
 /*
  * The deferred queue: see deferred.h.
  *
- * Concurrency. A lane belongs to one producer, which enters it by a plain store to its busy word. A
- * drain that wants the lane's chunk says so in its guard; a fence on either side makes sure that one
- * sees the other, and the producer's side of it is free (port_fence_light()). While its lane is being
- * closed, and if it has none, a producer uses a shared lane, whose busy word is a lock that is only
- * ever tried; there are some, so that those whose lanes are closed at once seldom meet. A lane is
- * held for a few instructions. The list of closed chunks is pushed to by one compare-and-exchange
- * and taken whole by one exchange. The drain mutex makes drains and flushes follow one another.
+ * Concurrency. A lane belongs to one producer: see gate.h. A drain takes the chunks that are in there. The
+ * list of closed chunks is pushed to by one compare-and-exchange and taken whole by one exchange. The drain
+ * mutex makes drains and flushes follow one another.
  *
  * Helpers. A drain that finds much collects it under a lock of its own, from where chunks are taken
  * one by one: by itself and by helpers, each of which frees through its own batch. (Taking one by a
@@ -31,7 +27,7 @@
  *
  * The next host is chosen ahead: the first few words of a chunk are fetched, step by step, while the chunk
  * fills. The one with the most memory, since each host costs the same, hosts the next chunk; the chunk's last
- * word takes its place.
+ * word takes its place. Not one that begins a run, whose words are not known without it.
  */
 #include "deferred.h"
 
@@ -49,7 +45,7 @@ static size_t drainer_bytes(const struct deferred *queue)
 }
 
 /*
- * All words have the bits of @common above DEFERRED_WORD_BITS.
+ * All words have the bits of @common above DEFERRED_CELL_BITS.
  */
 int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *owner, u64 common,
 		  u64 capacity, unsigned int delay_ms, unsigned int workers)
@@ -58,21 +54,19 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 
 	queue->ops = ops;
 	queue->owner = owner;
-	queue->common = common >> DEFERRED_WORD_BITS << DEFERRED_WORD_BITS;
+	queue->common = common >> DEFERRED_CELL_BITS << DEFERRED_CELL_BITS;
 	queue->capacity = capacity;
 	queue->delay_ms = delay_ms;
 	queue->workers = workers;
-	queue->lanes = DEFERRED_SHARED - 1 + port_lanes();
 	/*
 	 * Open chunks of all CPUs together keep an eighth of the capacity from the rest, or 16
 	 * handles each where that is more.
 	 */
 	share = capacity / (8ULL * port_cpus());
-	queue->share = share > 1U << 16 ? 1U << 16 : share < 16 ? 16 : (u32)share;
-	queue->lane = port_alloc(queue->lanes * sizeof(*queue->lane), GFP_KERNEL);
-	if (!queue->lane)
+	queue->share = share > DEFERRED_CHUNK ? DEFERRED_CHUNK : share < 16 ? 16 : (u32)share;
+	if (gates_init(&queue->lanes, sizeof(struct deferred_lane)))
 		return -ENOMEM;
-	queue->spare = port_alloc(queue->lanes * sizeof(*queue->spare), GFP_KERNEL);
+	queue->spare = port_alloc(queue->lanes.count * sizeof(*queue->spare), GFP_KERNEL);
 	if (!queue->spare)
 		goto no_spare;
 	queue->drainer = port_alloc(drainer_bytes(queue), GFP_KERNEL);
@@ -82,17 +76,14 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	if (port_mutex_init(&queue->drain, PORT_RANK_DRAIN))
 		goto no_mutex;
 	port_lock_init(&queue->chunks, PORT_RANK_CHUNKS);
-	if (!port_fence_works())
-		for (unsigned int i = 0; i < queue->lanes; i++)
-			atomic_set(&queue->lane[i].guard, GUARD_FENCE);
 	return 0;
 
 no_mutex:
 	port_free(queue->drainer, drainer_bytes(queue));
 no_drainer:
-	port_free(queue->spare, queue->lanes * sizeof(*queue->spare));
+	port_free(queue->spare, queue->lanes.count * sizeof(*queue->spare));
 no_spare:
-	port_free(queue->lane, queue->lanes * sizeof(*queue->lane));
+	gates_destroy(&queue->lanes);
 	return -ENOMEM;
 }
 
@@ -102,55 +93,8 @@ void deferred_destroy(struct deferred *queue)
 	port_lock_destroy(&queue->chunks);
 	port_mutex_destroy(&queue->drain);
 	port_free(queue->drainer, drainer_bytes(queue));
-	port_free(queue->spare, queue->lanes * sizeof(*queue->spare));
-	port_free(queue->lane, queue->lanes * sizeof(*queue->lane));
-}
-
-static bool lane_is_shared(const struct deferred *queue, const struct deferred_lane *lane)
-{
-	return lane < queue->lane + DEFERRED_SHARED;
-}
-
-/* Enter a shared lane, unless somebody is in it. Pairs with the release in deferred_leave(). */
-static bool lane_trylock(struct deferred_lane *lane)
-{
-	return !atomic_read(&lane->busy) && !atomic_xchg_acquire(&lane->busy, 1);
-}
-
-/* Enter the caller's own lane, or a shared one. NULL if none can be had at once. */
-static struct deferred_lane *lane_enter(struct deferred *queue, unsigned int number)
-{
-	if (number && deferred_enter(deferred_own(queue, number), true))
-		return deferred_own(queue, number);
-	for (unsigned int i = 0; i < DEFERRED_SHARED; i++) {
-		struct deferred_lane *shared = &queue->lane[(number + i) % DEFERRED_SHARED];
-
-		if (lane_trylock(shared))
-			return shared;
-	}
-	return NULL;
-}
-
-/*
- * For a drain, which may wait: have a lane to oneself. The owner of a lane was told, by its guard, and
- * the heavy fence that followed pairs with deferred_enter(). No producer is held up by that.
- */
-static void lane_seize(struct deferred *queue, struct deferred_lane *lane)
-{
-	if (lane_is_shared(queue, lane))
-		while (!lane_trylock(lane))
-			cpu_relax();
-	else
-		while (atomic_read_acquire(&lane->busy)) /* pairs with deferred_leave() */
-			cpu_relax();
-}
-
-static void lane_yield(struct deferred *queue, struct deferred_lane *lane)
-{
-	/* Pairs with deferred_enter(). */
-	atomic_set_release(&lane->guard, atomic_read(&lane->guard) & ~GUARD_CLOSING);
-	if (lane_is_shared(queue, lane))
-		deferred_leave(lane);
+	port_free(queue->spare, queue->lanes.count * sizeof(*queue->spare));
+	gates_destroy(&queue->lanes);
 }
 
 static void raise_alarm(struct deferred *queue, enum deferred_alarm alarm)
@@ -194,25 +138,33 @@ static u32 credit_take(struct deferred *queue, u32 want)
 
 static char *chunk_place(struct deferred_chunk *chunk, u32 number)
 {
-	return chunk->words + (size_t)number * DEFERRED_WORD_BYTES;
+	return chunk->cell + (size_t)number * DEFERRED_CELL;
+}
+
+static u64 cell_value(u64 bits)
+{
+	return bits << (64 - DEFERRED_CELL_BITS) >> (64 - DEFERRED_CELL_BITS);
+}
+
+/* What is in a cell: a word but for what is common; or a run's. */
+static u64 chunk_cell(struct deferred_chunk *chunk, u32 number)
+{
+	return cell_value(get_unaligned_le64(chunk_place(chunk, number)));
 }
 
 static unsigned long chunk_word(const struct deferred *queue, struct deferred_chunk *chunk,
 				u32 number)
 {
-	u64 word = get_unaligned_le64(chunk_place(chunk, number));
-
-	return queue->common | (word << (64 - DEFERRED_WORD_BITS) >> (64 - DEFERRED_WORD_BITS));
+	return queue->common | chunk_cell(chunk, number);
 }
 
 /* Put another word in the place of one that is not the last. */
 static void chunk_replace(struct deferred_chunk *chunk, u32 number, unsigned long word)
 {
 	char *place = chunk_place(chunk, number);
-	u64 behind = get_unaligned_le64(place) >> DEFERRED_WORD_BITS << DEFERRED_WORD_BITS;
+	u64 behind = get_unaligned_le64(place) >> DEFERRED_CELL_BITS << DEFERRED_CELL_BITS;
 
-	put_unaligned_le64(
-		behind | (word << (64 - DEFERRED_WORD_BITS) >> (64 - DEFERRED_WORD_BITS)), place);
+	put_unaligned_le64(behind | cell_value(word), place);
 }
 
 /* Put a chunk on the list of closed ones. */
@@ -231,24 +183,31 @@ static void chunk_push(struct deferred *queue, struct deferred_chunk *chunk)
 	}
 }
 
-/* The words that were ever queued in a lane whose next word goes to @next. */
-static u64 lane_queued(u64 base, const char *next)
+/* The words ever queued in a lane. Each of what changes when one is counts for as much as a cell has bytes. */
+static u64 lane_queued(u64 base, const char *next, u64 follow)
 {
-	return (base + (uintptr_t)next) / DEFERRED_WORD_BYTES;
+	return (base + (uintptr_t)next + follow * DEFERRED_CELL) / DEFERRED_CELL;
 }
 
-/* Next and base do not belong together now. (Else base is even, as words and where they are put.) */
+/* What is added up there does not belong together now. (Else base is even, as cells are, and their places.) */
 #define LANE_MOVING (~0ULL)
 
-/* Go on at @next, with so many words queued that were not counted yet. In the lane. */
-static void lane_goto(struct deferred_lane *lane, char *next, u32 words)
+/* For whoever is in the lane. */
+static u64 lane_now(const struct deferred_lane *lane)
 {
-	u64 total = lane_queued(lane->base, lane->next) + words;
+	return lane_queued(lane->base, lane->next, lane->follow);
+}
+
+/* Go on at @next, or with a run, with so many words queued that were not counted yet. In the lane. */
+static void lane_goto(struct deferred_lane *lane, char *next, u64 follow, u32 words)
+{
+	u64 total = lane_now(lane) + words;
 
 	WRITE_ONCE(lane->total, total);
 	smp_store_release(&lane->base, LANE_MOVING); /* these pair with lane_total() */
 	smp_store_release(&lane->next, next);
-	smp_store_release(&lane->base, total * DEFERRED_WORD_BYTES - (uintptr_t)next);
+	smp_store_release(&lane->follow, follow);
+	smp_store_release(&lane->base, (total - follow) * DEFERRED_CELL - (uintptr_t)next);
 }
 
 /* The words ever queued in a lane, whose owner may be at work. Waits for nobody. */
@@ -256,23 +215,76 @@ static u64 lane_total(const struct deferred_lane *lane)
 {
 	for (;;) { /* pairs with lane_goto() */
 		u64 base = smp_load_acquire(&lane->base);
+		u64 follow;
 		char *next;
 
 		if (base == LANE_MOVING)
 			return READ_ONCE(lane->total);
 		next = smp_load_acquire(&lane->next);
+		follow = smp_load_acquire(&lane->follow);
 		if (READ_ONCE(lane->base) == base) /* they belong together */
-			return lane_queued(base, next);
+			return lane_queued(base, next, follow);
 	}
+}
+
+/* Give back what a chunk took and will not use. */
+static u32 credit_trim(struct deferred *queue, u32 credit, u32 used)
+{
+	if (credit <= used)
+		return credit;
+	atomic64_sub(credit - used, &queue->taken);
+	return used;
+}
+
+/* How many words a chunk stands for: its host is one. */
+static u32 chunk_words(const struct deferred_chunk *chunk)
+{
+	return chunk->count + (chunk->host ? 1U : 0U);
+}
+
+/* The words in the lane's open chunk. In the lane. */
+static u32 lane_words(const struct deferred_lane *lane)
+{
+	return (u32)(lane_now(lane) - lane->start);
+}
+
+/* The words that the lane's open chunk has credit for. In the lane. */
+static u32 lane_left(const struct deferred_lane *lane)
+{
+	const struct deferred_chunk *chunk = lane->open;
+
+	return chunk->credit - (chunk->host ? 1U : 0U) - lane_words(lane);
+}
+
+/* The cells in use of the lane's open chunk. In the lane. */
+static u32 lane_cells(const struct deferred_lane *lane)
+{
+	return (u32)(lane->next - lane->open->cell) / DEFERRED_CELL;
+}
+
+/* Give back the credit that the lane's open chunk, which gets so many words @more, will not use. In the lane. */
+static void lane_trim(struct deferred *queue, struct deferred_lane *lane, u32 more)
+{
+	struct deferred_chunk *chunk = lane->open;
+
+	chunk->count = (u16)(lane_words(lane) + more);
+	chunk->credit = (u16)credit_trim(queue, chunk->credit, chunk_words(chunk));
+}
+
+/* Write how long the lane's run is, if there is one. In the lane. */
+static void run_write(const struct deferred_lane *lane)
+{
+	if (lane->follow)
+		put_unaligned_le64(lane->follow - lane->run, lane->next - DEFERRED_CELL);
 }
 
 /* Put the lane's open chunk on the list. In the lane, which is then to say what it has now. */
 static void lane_hand_over(struct deferred *queue, struct deferred_lane *lane)
 {
-	struct deferred_chunk *chunk = lane->open;
-
-	chunk->count = (u32)(lane->next - chunk->words) / DEFERRED_WORD_BYTES;
-	chunk_push(queue, chunk);
+	run_write(lane);
+	lane->open->used = lane_cells(lane);
+	lane_trim(queue, lane, 0);
+	chunk_push(queue, lane->open);
 }
 
 /*
@@ -282,7 +294,7 @@ static void lane_hand_over(struct deferred *queue, struct deferred_lane *lane)
 static void lane_close(struct deferred *queue, struct deferred_lane *lane)
 {
 	lane_hand_over(queue, lane);
-	lane_goto(lane, NULL, 0);
+	lane_goto(lane, NULL, 0, 0);
 	lane->stop = NULL;
 	smp_store_release(&lane->open, NULL); /* pairs with collect() */
 }
@@ -308,19 +320,34 @@ static void lane_advance(struct deferred_lane *lane)
 	lane->stop = stride < lane->last ? stride : lane->last;
 }
 
+/* Words go into cells from here on: find out which is the last. In the lane. */
+static void lane_go_on(struct deferred_lane *lane)
+{
+	u32 cells = (u32)(lane->room - lane->next) / DEFERRED_CELL;
+	u32 left = lane_left(lane);
+	char *look = lane->next + 2 * DEFERRED_CELL; /* whether a run has begun */
+
+	lane->last =
+		lane->next + (size_t)(left < cells ? left : cells) * DEFERRED_CELL - DEFERRED_CELL;
+	lane_advance(lane);
+	if (look < lane->stop)
+		lane->stop = look;
+}
+
 /*
- * Make @chunk, with room for @words, the lane's open one; its host counts as one of @queued. In the
+ * Make @chunk, with room for so many cells, the lane's open one; its host counts as one of @queued. In the
  * lane.
  */
 static void lane_open(struct deferred *queue, struct deferred_lane *lane,
-		      struct deferred_chunk *chunk, u32 words, u32 queued)
+		      struct deferred_chunk *chunk, u32 cells, u32 queued)
 {
-	lane_goto(lane, chunk->words, queued);
-	lane->last = chunk_place(chunk, words - 1);
-	lane_advance(lane);
+	lane_goto(lane, chunk->cell, 0, queued);
+	lane->start = lane_now(lane);
+	lane->room = chunk_place(chunk, cells);
 	lane->fetches = DEFERRED_FETCHES;
 	lane->heir = 0;
 	smp_store_release(&lane->open, chunk); /* pairs with collect() */
+	lane_go_on(lane);
 	smp_mb(); /* before the alarm is read: see the head of this file; pairs with collect() */
 	/* Beyond the threshold, an open chunk that ends there may have hidden that it was reached. */
 	raise_alarm(queue,
@@ -330,21 +357,34 @@ static void lane_open(struct deferred *queue, struct deferred_lane *lane,
 /* Add the chunk's last word. In the lane. */
 static void lane_fill(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
-	put_unaligned_le64(word, lane->next);
-	WRITE_ONCE(lane->next, lane->next + DEFERRED_WORD_BYTES);
+	deferred_write(lane, word);
 	lane_close(queue, lane);
 	threshold_check(queue);
 }
 
-/* The one of the open chunk's first words that has the most memory. In the lane. */
+/* Whether the word in a cell of the open chunk can be replaced, so that it may host the next. In the lane. */
+static bool heir_may(const struct deferred_lane *lane, u32 number)
+{
+	struct deferred_chunk *chunk = lane->open;
+	u32 cells = lane_cells(lane);
+
+	/* It is there, is no cell of a run, and none goes on from it. */
+	return number < cells && chunk_cell(chunk, number) &&
+	       (!number || chunk_cell(chunk, number - 1)) &&
+	       (number + 1 == cells || chunk_cell(chunk, number + 1));
+}
+
+/* The cell of the one of the open chunk's first words that has the most memory. In the lane. */
 static u32 heir_choose(struct deferred *queue, const struct deferred_lane *lane)
 {
 	size_t most = 0;
 	u32 heir = 0;
 
 	for (u32 i = 0; i < DEFERRED_HEIRS; i++) {
-		size_t bytes = queue->ops->weigh(queue->owner, chunk_word(queue, lane->open, i));
+		size_t bytes = 0;
 
+		if (heir_may(lane, i))
+			bytes = queue->ops->weigh(queue->owner, chunk_word(queue, lane->open, i));
 		if (bytes > most) {
 			most = bytes;
 			heir = i;
@@ -353,7 +393,7 @@ static u32 heir_choose(struct deferred *queue, const struct deferred_lane *lane)
 	return heir;
 }
 
-/* The next step towards the next host. In the lane, whose chunk has enough words to choose from. */
+/* The next step towards the next host. In the lane, whose chunk has enough cells to choose from. */
 static void heir_fetch(struct deferred *queue, struct deferred_lane *lane)
 {
 	unsigned int step = DEFERRED_FETCHES - lane->fetches--;
@@ -365,36 +405,83 @@ static void heir_fetch(struct deferred *queue, struct deferred_lane *lane)
 		end = first + 1;
 	}
 	for (u32 i = first; i < end; i++)
-		queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, i), step);
+		if (heir_may(lane, i))
+			queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, i), step);
+}
+
+/* Have the run pause where there is something to do. In the lane. */
+static void run_pace(struct deferred_lane *lane)
+{
+	u32 words = lane_left(lane) - 1; /* the last is not just counted */
+
+	if (lane->fetches && words > DEFERRED_PACE)
+		words = DEFERRED_PACE;
+	lane->pause = lane->follow + words;
+}
+
+/*
+ * Whether @word and the last two follow one another, and there are cells for a run, and for a word behind it. In
+ * the lane, at a stop: so the last cell is a word's.
+ */
+static bool run_begins(const struct deferred *queue, const struct deferred_lane *lane,
+		       unsigned long word)
+{
+	struct deferred_chunk *chunk = lane->open;
+	u32 cells = lane_cells(lane);
+
+	return cells >= 2 && lane->room - lane->next > 2 * DEFERRED_CELL &&
+	       chunk_word(queue, chunk, cells - 1) == word - 1 &&
+	       chunk_word(queue, chunk, cells - 2) == word - 2;
+}
+
+/* Begin a run, with a word that is not the chunk's last. In the lane. */
+static void run_begin(struct deferred_lane *lane, unsigned long word)
+{
+	put_unaligned_le64(0, lane->next);
+	lane_goto(lane, lane->next + 2 * DEFERRED_CELL, word + 1, 1);
+	lane->run = word;
+	lane->stop = NULL;
+	run_pace(lane);
+}
+
+/* The lane has a run: have it go on with @word. False if it does not, or only with the chunk's last. */
+static bool run_go_on(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
+{
+	if (word != lane->follow || lane_left(lane) == 1)
+		return false;
+	if (lane->fetches)
+		heir_fetch(queue, lane);
+	WRITE_ONCE(lane->follow, word + 1);
+	run_pace(lane);
+	return true;
+}
+
+/* In the lane. */
+static void run_end(struct deferred_lane *lane)
+{
+	run_write(lane);
+	lane_goto(lane, lane->next, 0, 0);
+	lane_go_on(lane);
 }
 
 /* Add a word that is not the chunk's last. In the lane. */
 static void lane_append(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
 	if (lane->next >= lane->stop) {
+		if (run_begins(queue, lane, word)) {
+			run_begin(lane, word);
+			return;
+		}
 		lane_advance(lane);
-		if (lane->fetches && lane->next >= chunk_place(lane->open, DEFERRED_HEIRS))
+		if (lane->fetches && lane_cells(lane) >= DEFERRED_HEIRS)
 			heir_fetch(queue, lane);
 	}
-	deferred_append(lane, word);
+	deferred_write(lane, word);
 }
 
-/* Give back what a chunk took and will not use. */
-static u32 credit_trim(struct deferred *queue, u32 credit, u32 used)
-{
-	if (credit > used) {
-		atomic64_sub(credit - used, &queue->taken);
-		return used;
-	}
-	return credit;
-}
-
-/*
- * Make *@chunk in what @word stands for, its credit what it has room for, at most @credit; the rest is
- * given back. False if @word can't host.
- */
+/* Make *@chunk, with room for *@cells, in what @word stands for. False if @word can't host. */
 static bool chunk_host(struct deferred *queue, unsigned long word, size_t least, u32 credit,
-		       struct deferred_chunk **chunk)
+		       struct deferred_chunk **chunk, u32 *cells)
 {
 	size_t bytes;
 	u64 token;
@@ -404,9 +491,8 @@ static bool chunk_host(struct deferred *queue, unsigned long word, size_t least,
 		return false;
 	(*chunk)->host = word;
 	(*chunk)->token = token;
-	(*chunk)->credit = credit_trim(
-		queue, credit,
-		(u32)((bytes - sizeof(**chunk) - DEFERRED_SLACK) / DEFERRED_WORD_BYTES) + 1);
+	(*chunk)->credit = (u16)credit;
+	*cells = (u32)((bytes - sizeof(**chunk) - DEFERRED_SLACK) / DEFERRED_CELL);
 	return true;
 }
 
@@ -418,17 +504,18 @@ static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsign
 {
 	struct deferred_chunk *chunk = lane->open;
 	struct deferred_chunk *next;
-	u32 credit;
+	u32 credit, cells;
 
-	if (lane->next == chunk->words) /* it is also the first: there is no heir */
+	if (!lane_cells(lane)) /* it is also the first: there is no heir */
 		return false;
+	lane_trim(queue, lane, 1);
 	threshold_check(queue); /* before the next chunk takes credit for what is yet to come */
 	credit = credit_take(queue, queue->share);
 	if (!credit)
 		return false;
 	/* The word's own credit moves with it. */
 	if (!chunk_host(queue, chunk_word(queue, chunk, lane->heir), DEFERRED_HOST_BYTES,
-			credit + 1, &next)) {
+			credit + 1, &next, &cells)) {
 		atomic64_sub(credit, &queue->taken);
 		return false;
 	}
@@ -436,13 +523,18 @@ static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsign
 	chunk->credit--;
 	/* Never without a chunk in between: a flush must find the next one, whose host was queued. */
 	lane_hand_over(queue, lane);
-	lane_open(queue, lane, next, next->credit - 1, 1);
+	lane_open(queue, lane, next, cells, 1);
 	return true;
 }
 
 /* Add a word to the open chunk. In the lane. */
 static void lane_add(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
+	if (lane->follow) {
+		if (run_go_on(queue, lane, word))
+			return;
+		run_end(lane);
+	}
 	if (lane->next < lane->last)
 		lane_append(queue, lane, word);
 	else if (!turn_over(queue, lane, word))
@@ -454,11 +546,12 @@ static bool open_hosted(struct deferred *queue, struct deferred_lane *lane, unsi
 			size_t least, u32 credit)
 {
 	struct deferred_chunk *chunk;
+	u32 cells;
 
-	if (!chunk_host(queue, word, least, credit, &chunk))
+	if (!chunk_host(queue, word, least, credit, &chunk, &cells))
 		return false;
-	lane_open(queue, lane, chunk, chunk->credit - 1, 1);
-	if (chunk->credit == 1) {
+	lane_open(queue, lane, chunk, cells, 1);
+	if (credit == 1) {
 		lane_close(queue, lane);
 		threshold_check(queue);
 	}
@@ -469,15 +562,15 @@ static bool open_hosted(struct deferred *queue, struct deferred_lane *lane, unsi
 static bool open_spare(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
 		       u32 credit)
 {
-	struct deferred_chunk *chunk =
-		(struct deferred_chunk *)queue->spare[lane - queue->lane].memory;
+	size_t number = (size_t)(lane - (struct deferred_lane *)queue->lanes.lane);
+	struct deferred_chunk *chunk = (struct deferred_chunk *)queue->spare[number].memory;
 
 	/* Pairs with the release in chunk_done(). */
 	if (atomic_xchg_acquire(&lane->spare_used, 1))
 		return false;
 	chunk->host = 0;
-	chunk->credit = credit_trim(queue, credit, DEFERRED_SPARE);
-	lane_open(queue, lane, chunk, chunk->credit, 0);
+	chunk->credit = (u16)credit;
+	lane_open(queue, lane, chunk, DEFERRED_SPARE, 0);
 	lane_add(queue, lane, word);
 	return true;
 }
@@ -514,7 +607,7 @@ static enum deferred_result lane_put(struct deferred *queue, struct deferred_lan
 /**
  * deferred_put() - queue a word.
  * @queue: the queue
- * @word: not 0
+ * @word: not 0 in the bits that words have not in common
  *
  * Context: Any. Takes no lock that is not free, allocates nothing.
  * Return: DEFERRED_QUEUED, or why the word was not taken.
@@ -522,11 +615,11 @@ static enum deferred_result lane_put(struct deferred *queue, struct deferred_lan
 enum deferred_result deferred_put(struct deferred *queue, unsigned long word)
 {
 	enum deferred_result result = DEFERRED_CONTENDED;
-	struct deferred_lane *lane = lane_enter(queue, port_lane_claim());
+	struct deferred_lane *lane = gates_enter(&queue->lanes, port_lane_claim());
 
 	if (lane) {
 		result = lane_put(queue, lane, word);
-		deferred_leave(lane);
+		gate_leave(&lane->gate);
 	}
 	port_lane_put();
 	if (result != DEFERRED_QUEUED)
@@ -535,55 +628,24 @@ enum deferred_result deferred_put(struct deferred *queue, unsigned long word)
 }
 
 /* Whether a lane has a chunk. Pairs with the releases in lane_open() and lane_close(). */
-static bool lane_is_open(const struct deferred_lane *lane)
+static bool lane_is_open(const void *lane)
 {
-	return smp_load_acquire(&lane->open) != NULL;
+	return smp_load_acquire(&((const struct deferred_lane *)lane)->open) != NULL;
 }
 
-static bool lane_is_closing(const struct deferred_lane *lane)
+static void lane_empty(void *queue, void *arg)
 {
-	return atomic_read(&lane->guard) & GUARD_CLOSING;
-}
+	struct deferred_lane *lane = arg;
 
-/* Whether the owner of a lane is to pass the heavy fence. */
-static bool fence_is_wanted(const void *queue, unsigned int number)
-{
-	return lane_is_closing(deferred_own(queue, number));
-}
-
-/* Close all lanes that are open, whoever's they are. Waits for the producers that are in them. */
-static void close_all(struct deferred *queue)
-{
-	bool any = false;
-
-	for (unsigned int i = 0; i < queue->lanes; i++) {
-		struct deferred_lane *lane = &queue->lane[i];
-
-		if (!lane_is_open(lane))
-			continue;
-		atomic_set(&lane->guard, atomic_read(&lane->guard) | GUARD_CLOSING);
-		any = true;
-	}
-	if (!any)
-		return;
-	port_fence_heavy(fence_is_wanted, queue); /* see lane_seize() */
-	for (unsigned int i = 0; i < queue->lanes; i++) {
-		struct deferred_lane *lane = &queue->lane[i];
-
-		if (!lane_is_closing(lane))
-			continue;
-		lane_seize(queue, lane);
-		if (lane->open)
-			lane_close(queue, lane);
-		lane_yield(queue, lane);
-	}
+	if (lane->open)
+		lane_close(queue, lane);
 }
 
 /* Whether there is a lane that is open. */
 static bool any_open(const struct deferred *queue)
 {
-	for (unsigned int i = 0; i < queue->lanes; i++)
-		if (lane_is_open(&queue->lane[i]))
+	for (unsigned int i = 0; i < queue->lanes.count; i++)
+		if (lane_is_open(gates_lane(&queue->lanes, i)))
 			return true;
 	return false;
 }
@@ -591,20 +653,13 @@ static bool any_open(const struct deferred *queue)
 /* Close the lane that the caller would use, waiting for nobody. The others need a drain. */
 static void close_own(struct deferred *queue)
 {
-	struct deferred_lane *lane = lane_enter(queue, port_lane_claim());
+	struct deferred_lane *lane = gates_enter(&queue->lanes, port_lane_claim());
 
 	if (lane) {
-		if (lane->open)
-			lane_close(queue, lane);
-		deferred_leave(lane);
+		lane_empty(queue, lane);
+		gate_leave(&lane->gate);
 	}
 	port_lane_put();
-}
-
-/* How many words a chunk stands for: its host is one. */
-static u32 chunk_words(const struct deferred_chunk *chunk)
-{
-	return chunk->count + (chunk->host ? 1 : 0);
 }
 
 /*
@@ -620,7 +675,7 @@ static u64 collect(struct deferred *queue, enum deferred_manner manner)
 	atomic_xchg(&queue->alarm, ALARM_NONE); /* before the lanes: see the head of this file */
 	smp_mb(); /* pairs with lane_open() */
 	if (manner != DRAIN_SOME) {
-		close_all(queue);
+		gates_visit(&queue->lanes, lane_is_open, lane_empty, queue);
 	} else {
 		close_own(queue);
 		if (any_open(queue))
@@ -679,12 +734,14 @@ static void uncollect(struct deferred *queue, enum deferred_manner manner)
 static void chunk_done(struct deferred *queue, struct deferred_chunk *chunk)
 {
 	struct deferred_spare *spare = (struct deferred_spare *)chunk;
+	struct deferred_lane *lane;
 
-	if (chunk->host)
+	if (chunk->host) {
 		queue->ops->unhost(queue->owner, chunk->host, chunk->token);
-	else
-		atomic_set_release(&queue->lane[spare - queue->spare].spare_used,
-				   0); /* pairs with open_spare() */
+		return;
+	}
+	lane = gates_lane(&queue->lanes, (size_t)(spare - queue->spare));
+	atomic_set_release(&lane->spare_used, 0); /* pairs with open_spare() */
 }
 
 /* Free what has been gathered and return its credit, then let others run. */
@@ -703,21 +760,57 @@ static void batch_free(struct deferred_drainer *drainer, enum deferred_manner ma
 		cond_resched();
 }
 
+/* What is left to gather of a chunk. */
+struct gathering {
+	struct deferred_chunk *chunk;
+	u32 cell; /* the next one */
+	u64 run; /* the words of a run that come before it */
+};
+
+/* Gather words of cells until there is no more room, or a run begins. */
+static void gather_cells(struct deferred_drainer *drainer, struct gathering *from)
+{
+	const struct deferred *queue = drainer->queue;
+	struct deferred_chunk *chunk = from->chunk;
+	u32 end = chunk->used - from->cell;
+
+	if (end > DEFERRED_BATCH - drainer->batched)
+		end = DEFERRED_BATCH - drainer->batched;
+	end += from->cell;
+	while (from->cell < end) {
+		u64 cell = chunk_cell(chunk, from->cell++);
+
+		if (!cell) {
+			from->run = chunk_cell(chunk, from->cell++);
+			break;
+		}
+		drainer->batch[drainer->batched++] = queue->common | cell;
+	}
+}
+
+/* Gather words of a run until there is no more room. The word that they follow may be the last of a batch. */
+static void gather_run(struct deferred_drainer *drainer, struct gathering *from)
+{
+	unsigned long word = drainer->batch[(drainer->batched ?: DEFERRED_BATCH) - 1];
+
+	for (; from->run && drainer->batched < DEFERRED_BATCH; from->run--)
+		drainer->batch[drainer->batched++] = ++word;
+}
+
 /* Gather the words of a chunk, so that batches are as large as can be, and be done with it. */
 static void chunk_drain(struct deferred_drainer *drainer, struct deferred_chunk *chunk,
 			enum deferred_manner manner)
 {
+	struct gathering from = { .chunk = chunk };
 	struct deferred *queue = drainer->queue;
 	u32 hosts = chunk->host ? 1 : 0;
-	u32 i = 0;
 
 	drainer->words += chunk_words(chunk);
-	while (i < chunk->count) {
-		u32 room = DEFERRED_BATCH - drainer->batched;
-		u32 part = chunk->count - i < room ? chunk->count - i : room;
-
-		for (u32 end = i + part; i < end; i++)
-			drainer->batch[drainer->batched++] = chunk_word(queue, chunk, i);
+	while (from.run || from.cell < chunk->used) {
+		if (from.run)
+			gather_run(drainer, &from);
+		else
+			gather_cells(drainer, &from);
 		if (drainer->batched == DEFERRED_BATCH)
 			batch_free(drainer, manner);
 	}
@@ -871,8 +964,8 @@ static u64 queued(const struct deferred *queue)
 {
 	u64 sum = 0;
 
-	for (unsigned int i = 0; i < queue->lanes; i++)
-		sum += lane_total(&queue->lane[i]);
+	for (unsigned int i = 0; i < queue->lanes.count; i++)
+		sum += lane_total(gates_lane(&queue->lanes, i));
 	return sum;
 }
 

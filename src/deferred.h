@@ -6,25 +6,30 @@
  * is asked to host a chunk in what the word stands for. So the queue needs no memory that grows.
  * Each producer (a thread, or in the kernel a CPU) fills a chunk of its own, in its lane, without
  * an atomic operation; a full chunk goes on a list that the drain takes whole.
+ *
+ * A chunk has cells, a word in each. Words that follow one another, each one more than the last, are a run:
+ * of all but the first two only the number is kept, in two cells, the first of which is 0. That is what
+ * objects become that are freed in the order in which they were stored.
  */
 #ifndef ZS_DEFERRED_H
 #define ZS_DEFERRED_H
 
-#include "port.h"
+#include "gate.h"
 
 #define DEFERRED_BATCH 4096 /* words that a drain hands out at once, at most */
 #define DEFERRED_ATOMIC 512 /* so many are enough for a drain that may not sleep */
-#define DEFERRED_WORD_BYTES 6 /* that a word takes in a chunk: see deferred_append() */
-#define DEFERRED_WORD_BITS (8 * DEFERRED_WORD_BYTES)
-#define DEFERRED_SPARE_BYTES 4032 /* of words in a lane's spare chunk */
-#define DEFERRED_SPARE (DEFERRED_SPARE_BYTES / DEFERRED_WORD_BYTES - 1) /* words there */
+#define DEFERRED_CHUNK 8192 /* words of a chunk, with its host, at most */
+#define DEFERRED_CELL 6 /* bytes, of a word: see deferred_append() */
+#define DEFERRED_CELL_BITS (8 * DEFERRED_CELL)
+#define DEFERRED_SPARE_BYTES 4032 /* of cells in a lane's spare chunk */
+#define DEFERRED_SPARE (DEFERRED_SPARE_BYTES / DEFERRED_CELL - 1) /* cells there */
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
 #define DEFERRED_HELP (1U << 18) /* words; with fewer, a helper costs much for what it gains */
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
-#define DEFERRED_HEIRS 4 /* words of which the one that has most memory is the next host */
-#define DEFERRED_SHARED 4 /* lanes for those who have none of their own, or can't use that now */
+#define DEFERRED_HEIRS 4 /* cells of whose words the one that has most memory is the next host */
+#define DEFERRED_PACE 64 /* words of a run from one step to the next */
 
 enum deferred_result {
 	DEFERRED_QUEUED,
@@ -65,36 +70,36 @@ struct deferred_ops {
 	void (*wake)(void *owner, unsigned int delay_ms);
 };
 
-#define DEFERRED_SLACK (sizeof(u64) - DEFERRED_WORD_BYTES)
+#define DEFERRED_SLACK (sizeof(u64) - DEFERRED_CELL)
 
 struct deferred_chunk {
 	struct deferred_chunk *next;
 	unsigned long host; /* 0: a lane's spare */
 	u64 token; /* the host's owner's */
-	u32 count;
-	u32 credit; /* what it took of the queue's room, its host included */
-	char words[]; /* and room for DEFERRED_SLACK bytes behind the last */
-};
-
-enum deferred_guard {
-	GUARD_CLOSING = 1, /* a drain wants the lane's chunk: its owner keeps out */
-	GUARD_FENCE = 2, /* the host's light fence is none: deferred_put() has a full one */
+	u32 used; /* cells */
+	u16 count; /* words, the host not included */
+	u16 credit; /* what it took of the queue's room, its host included */
+	char cell[]; /* and room for DEFERRED_SLACK bytes behind the last */
 };
 
 /* What a producer fills. */
 struct deferred_lane {
-	atomic_t busy; /* somebody is in it */
-	atomic_t guard; /* enum deferred_guard: why its owner may not just enter */
-	char *next; /* where the next word goes in the open chunk; NULL if there is none */
-	char *stop; /* words before it are just written */
-	char *last; /* where the word goes that fills the chunk */
+	struct gate gate;
+	u64 follow; /* the word with which a run goes on; 0: there is none */
+	u64 pause; /* with which it goes on, but not just so */
+	char *next; /* the next cell of the open chunk; NULL if there is none */
+	char *stop; /* words before it are just written; NULL in a run */
+	char *last; /* the cell of the word that fills the chunk */
 	struct deferred_chunk *open; /* written in the lane, read without */
-	u64 base; /* the bytes of all words ever queued, less next; or LANE_MOVING; as well */
+	u64 base; /* see lane_queued(); or LANE_MOVING; as well */
 	u64 total; /* the words ever queued, while base is LANE_MOVING */
+	u64 start; /* the words ever queued before those of the open chunk */
+	u64 run; /* the first word that the run has no cell for */
+	char *room; /* the end of the open chunk's memory */
 	u32 fetches; /* steps that are left to fetch the next host */
 	atomic_t spare_used;
-	u32 heir; /* the number of the word in the open chunk that is to host the next */
-} __attribute__((aligned(2 * PORT_CACHELINE))); /* processors fetch lines in pairs */
+	u32 heir; /* the number of the cell of the open chunk whose word is to host the next */
+} __attribute__((aligned(2 * PORT_CACHELINE)));
 
 /* The chunk of a lane whose words have no memory to host one. */
 struct deferred_spare {
@@ -132,10 +137,9 @@ struct deferred {
 	u64 capacity;
 	unsigned int delay_ms;
 	unsigned int workers; /* drain at a time, at most */
-	unsigned int lanes;
 	u32 share; /* the most credit that one chunk takes */
-	u64 common; /* the bits above DEFERRED_WORD_BITS, which all words have in common */
-	struct deferred_lane *lane; /* the shared ones, then those that have owners */
+	u64 common; /* the bits above DEFERRED_CELL_BITS, which all words have in common */
+	struct gates lanes; /* of struct deferred_lane */
 	struct deferred_spare *spare; /* one a lane */
 
 	/*
@@ -168,63 +172,43 @@ bool deferred_try_drain(struct deferred *queue, enum deferred_manner manner, u64
 u64 deferred_pending(const struct deferred *queue);
 void deferred_stats(const struct deferred *queue, struct deferred_stats *stats);
 
-/* The lane of the owner @number, above 0. */
-static inline struct deferred_lane *deferred_own(const struct deferred *queue, unsigned int number)
-{
-	return &queue->lane[DEFERRED_SHARED - 1 + number];
-}
-
-/* Pairs with the acquire in lane_seize() and, in a shared lane, in lane_trylock(). */
-static inline void deferred_leave(struct deferred_lane *lane)
-{
-	atomic_set_release(&lane->busy, 0);
-}
-
 /*
- * Enter one's own lane, without an atomic operation. False if a drain is closing it, or if its owner
- * is in it already, and was interrupted there; and unless @fence, which makes a full one, if the lane
- * is guarded at all.
- */
-static inline bool deferred_enter(struct deferred_lane *lane, bool fence)
-{
-	int refuses = fence ? GUARD_CLOSING : GUARD_CLOSING | GUARD_FENCE;
-
-	if (unlikely(atomic_read(&lane->busy)))
-		return false;
-	atomic_set(&lane->busy, 1);
-	/* With the heavy one in close_all(): one of the two sees the other. */
-	if (fence)
-		smp_mb();
-	else
-		port_fence_light();
-	/* Pairs with the release in lane_yield(): the chunk is gone. */
-	if (likely(!(atomic_read_acquire(&lane->guard) & refuses)))
-		return true;
-	deferred_leave(lane);
-	return false;
-}
-
-/*
- * Add a word to the open chunk, if that is all there is to do. In the lane.
+ * Write a word into the next cell. In the lane.
  *
  * What words have in common is left out, so that they touch less memory, which is cold: the bytes written
  * beyond the word are those of the next one, or slack.
  */
-static inline bool deferred_append(struct deferred_lane *lane, unsigned long word)
+static inline void deferred_write(struct deferred_lane *lane, u64 word)
 {
-	char *next = lane->next;
+	put_unaligned_le64(word, lane->next);
+	WRITE_ONCE(lane->next, lane->next + DEFERRED_CELL);
+}
 
-	if (unlikely(next >= lane->stop))
+/* Add a word to the open chunk, if that is all there is to do. In the lane. */
+static inline bool deferred_append(const struct deferred *queue, struct deferred_lane *lane,
+				   u64 word)
+{
+	if (likely(word == lane->follow) && likely(word != lane->pause)) {
+		WRITE_ONCE(lane->follow, word + 1);
+		return true;
+	}
+	if (unlikely(word >> DEFERRED_CELL_BITS << DEFERRED_CELL_BITS != queue->common ||
+		     lane->next >= lane->stop))
 		return false;
-	put_unaligned_le64(word, next);
-	WRITE_ONCE(lane->next, next + DEFERRED_WORD_BYTES);
+	deferred_write(lane, word);
 	return true;
+}
+
+/* The lane of the owner @number, above 0. */
+static inline struct deferred_lane *deferred_own(const struct deferred *queue, unsigned int number)
+{
+	return (struct deferred_lane *)queue->lanes.lane + gates_own(number);
 }
 
 /**
  * deferred_put_fast() - queue a word where that takes but a few stores.
  * @queue: the queue
- * @word: not 0
+ * @word: what has not the bits in common that words have is none
  *
  * Context: Any.
  * Return: true if the word was queued; else there is deferred_put().
@@ -235,9 +219,9 @@ static inline bool deferred_put_fast(struct deferred *queue, unsigned long word)
 	struct deferred_lane *lane = deferred_own(queue, number);
 	bool done = false;
 
-	if (likely(number && deferred_enter(lane, false))) {
-		done = deferred_append(lane, word);
-		deferred_leave(lane);
+	if (likely(number && gate_enter(&lane->gate, false))) {
+		done = deferred_append(queue, lane, word);
+		gate_leave(&lane->gate);
 	}
 	port_lane_put();
 	return done;

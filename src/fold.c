@@ -20,7 +20,7 @@
  * A page is folded only if each of its entries is live, or free and in no stock: then nobody makes one live
  * meanwhile, and no dead one is still looked at (one that hosts a chunk of the deferred queue is). An entry
  * that is freed while its page is folded may come into a stock, but is not given out from there:
- * class_restock().
+ * lane_restock().
  */
 #include "handle.h"
 
@@ -193,7 +193,7 @@ static void page_close(struct handles *handles, u32 page, bool closed)
 	for (u32 number = first; number < first + page_entries() / HANDLE_BLOCK; number++) {
 		struct handle_block *block = handle_block_at(handles, number);
 
-		/* Pairs with the acquire in class_restock(): the entries are what they are by then. */
+		/* Pairs with the acquire in lane_restock(): the entries are what they are by then. */
 		smp_store_release(&block->folded, closed);
 		if (!closed)
 			handle_block_list(handles, number);

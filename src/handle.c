@@ -3,10 +3,10 @@
  * Handles: see handle.h. Here is where free entries wait.
  *
  * Entries are handed out in blocks, so that objects stored one after the other have entries side by
- * side: whoever frees them in that order misses the cache once in eight. Each size class holds, under
- * its own lock, a stock of entries to give out, and another of those that came back last, all of one
- * block. When one of another block comes back, they become bits of their block's word, by one atomic
- * operation; the one that finds the word 0 also puts the block on the list of available ones.
+ * side: whoever frees them in that order misses the cache once in eight, and their handles are a run for
+ * the deferred queue. Those who store and free have stocks of them (stock.c), each of entries of one block.
+ * What is in no stock are bits of the block's word, which are set by one atomic operation; the one that finds
+ * the word 0 also puts the block on the list of available ones.
  *
  * Invariant: a block whose page is not folded is on the list if its word is not 0, except between the two
  * steps of handles_put(), which has the block to itself in between. One on the list is passed over if its
@@ -48,6 +48,10 @@ int handles_init(struct handles *handles)
 		goto no_blocks;
 	if (table_init(&handles->folds, sizeof(struct fold *)))
 		goto no_folds;
+	if (gates_init(&handles->lanes, sizeof(struct handle_lane)))
+		goto no_lanes;
+	if (port_mutex_init(&handles->destock, PORT_RANK_DRAIN))
+		goto no_mutex;
 	handles->tag = (u64)tag << HANDLE_TAG_SHIFT;
 	handles->next_block = 1;
 	port_lock_init(&handles->lock, PORT_RANK_TABLE);
@@ -55,6 +59,10 @@ int handles_init(struct handles *handles)
 		port_lock_init(&handles->page_lock[i], PORT_RANK_PAGE);
 	return 0;
 
+no_mutex:
+	gates_destroy(&handles->lanes);
+no_lanes:
+	table_destroy(&handles->folds);
 no_folds:
 	table_destroy(&handles->blocks);
 no_blocks:
@@ -70,6 +78,8 @@ void handles_destroy(struct handles *handles)
 	for (u32 i = 0; i < HANDLE_PAGE_LOCKS; i++)
 		port_lock_destroy(&handles->page_lock[i]);
 	port_lock_destroy(&handles->lock);
+	port_mutex_destroy(&handles->destock);
+	gates_destroy(&handles->lanes);
 	table_destroy(&handles->folds);
 	table_destroy(&handles->blocks);
 	table_destroy(&handles->entries);

@@ -19,6 +19,7 @@
 #ifndef ZS_HANDLE_H
 #define ZS_HANDLE_H
 
+#include "gate.h"
 #include "table.h"
 
 #define HANDLE_BLOCK 64 /* entries whose free ones are the bits of one word */
@@ -46,6 +47,13 @@ struct handle_block {
 	bool folded; /* its page is folded, or about to be: its free entries can't be had. Read without */
 };
 
+/* Each who stores and frees has entries of its own, so that it gives them out one after the other. */
+struct handle_lane {
+	struct gate gate;
+	struct handle_stock stock; /* to give out */
+	struct handle_stock freed; /* that came back last */
+} __attribute__((aligned(2 * PORT_CACHELINE)));
+
 #define HANDLE_PAGE_LOCKS 16 /* of pages of entries, each of which has one of them: see fold.c */
 
 struct fold;
@@ -54,9 +62,12 @@ struct handles {
 	struct table entries; /* of atomic64_t */
 	struct table blocks; /* of struct handle_block */
 	struct table folds; /* of struct fold *, one a page of entries; NULL if it is not folded */
+	struct gates lanes; /* of struct handle_lane */
 	u64 tag; /* in its place in a handle */
 	/* Not on the line of what every call reads. */
-	struct port_lock lock __attribute__((aligned(PORT_CACHELINE)));
+	struct port_mutex destock
+		__attribute__((aligned(PORT_CACHELINE))); /* one who takes from all lanes */
+	struct port_lock lock;
 	u32 available; /* the first block with free entries; 0: none. Block 0 is not used */
 	u32 next_block;
 	u32 folded; /* the first folded page that may be unfolded; 0: none. Page 0 is not folded */
@@ -71,6 +82,9 @@ int handles_init(struct handles *handles);
 void handles_destroy(struct handles *handles);
 int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t flags);
 void handles_put(struct handles *handles, struct handle_stock stock);
+u32 handle_get_slow(struct handles *handles, gfp_t flags);
+void handle_put_slow(struct handles *handles, u32 index);
+void handles_destock(struct handles *handles);
 void handle_block_list(struct handles *handles, u32 number);
 
 void handles_fold(struct handles *handles);
@@ -246,6 +260,60 @@ static inline unsigned long handle_open(const struct handles *handles, u32 index
 	/* Pairs with the acquire in object_pin() and in claim(): they see the zspage as it is. */
 	atomic64_set_release(entry, entry_make(gen, zspage, slot));
 	return handle_make(handles, index, gen);
+}
+
+/* The lane of the owner @number, above 0. */
+static inline struct handle_lane *handle_own(const struct handles *handles, unsigned int number)
+{
+	return (struct handle_lane *)handles->lanes.lane + gates_own(number);
+}
+
+/**
+ * handle_get() - have a free entry.
+ * @handles: the pool's handles
+ * @flags: how far to go for memory
+ *
+ * Context: Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
+ * Return: its index, for handle_open() or handle_put(); 0 if there is no memory.
+ */
+static inline u32 handle_get(struct handles *handles, gfp_t flags)
+{
+	unsigned int number = port_lane_get();
+	struct handle_lane *lane = handle_own(handles, number);
+	u32 index = 0;
+
+	if (likely(number && gate_enter(&lane->gate, false))) {
+		if (likely(!handle_stock_empty(&lane->stock)))
+			index = handle_stock_take(&lane->stock);
+		gate_leave(&lane->gate);
+	}
+	port_lane_put();
+	return likely(index) ? index : handle_get_slow(handles, flags);
+}
+
+/**
+ * handle_put() - take a free entry back.
+ * @handles: the pool's handles
+ * @index: its index
+ *
+ * Context: Any; no lock of PORT_RANK_TABLE or behind is held.
+ */
+static inline void handle_put(struct handles *handles, u32 index)
+{
+	unsigned int number = port_lane_get();
+	struct handle_lane *lane = handle_own(handles, number);
+	struct handle_stock other;
+
+	if (unlikely(!number || !gate_enter(&lane->gate, false))) {
+		port_lane_put();
+		handle_put_slow(handles, index);
+		return;
+	}
+	other = handle_stock_put(&lane->freed, index);
+	gate_leave(&lane->gate);
+	port_lane_put();
+	if (!handle_stock_empty(&other))
+		handles_put(handles, other);
 }
 
 #endif /* ZS_HANDLE_H */

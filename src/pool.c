@@ -4,21 +4,24 @@
  *
  * What protects what, in the order in which it may be taken:
  *
- *   drain mutex	deferred.drain: one drain at a time
+ *   drain mutex	deferred.drain: one drain at a time. Of the same rank, never together:
+ *			handles.destock: one at a time takes stocks out of lanes
  *   chunks lock	deferred.chunks: what a drain has collected, from which its helpers take, too. A
  *			leaf. Helpers hold nothing else of the queue's, and free as anybody does
  *   pin		zspage.pins, an atomic count, no lock: its objects stay where they are.
  *			Nobody waits for a pin to go; who meets a frozen zspage waits for the class lock
- *   class lock		size_class.lock: the class's stock of handles, its lists and counts; of each of
- *			its zspages the bitmap, the count, the links and the reverse map; making an
- *			entry live, and where a live entry points
+ *   class lock		size_class.lock: the class's lists and counts; of each of its zspages the
+ *			bitmap, the count, the links and the reverse map; making an entry live, and
+ *			where a live entry points
  *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
  *			descriptors and blank pages of them. Leaves, but that page locks are taken
  *			under handles.lock
  *   page locks		handles.page_lock: what the fold of a page of entries has, and whether there is
  *			one. In a lane they are only tried
  *   page store		the host's; a leaf
- *   lanes		deferred_lane.busy: a leaf, only tried by whoever may not wait
+ *   lanes		gate.busy, of the lanes of the queue and of the handles: only tried by whoever
+ *			may not wait, and nothing is waited for in there; but who takes stocks out of
+ *			lanes puts them back from there, under handles.lock
  *
  * Only one lock of each line is held at a time. Memory is allocated with no lock held, but for that
  * of a drain's helpers: port_alloc_extra(), under the drain mutex.
@@ -183,27 +186,17 @@ void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspa
 	pool_work_in(pool, zspage_release(&pool->zspages, class, zspage));
 }
 
-#define ENTRIES_A_LINE (PORT_CACHELINE / sizeof(atomic64_t))
-
 /* Free an object that was claimed. */
 static void free_claimed(struct zs_pool *pool, const struct location *object)
 {
-	struct handle_stock handles;
 	struct size_class *class =
 		zspage_class(zspage_at(&pool->zspages, object->zspage), &pool->classes);
 	bool empty, half = false;
 
 	port_lock(&class->lock);
 	empty = object_put(pool, class, object, &half);
-	handles = handle_stock_put(&class->freed, object->index);
 	port_unlock(&class->lock);
-	/*
-	 * The class's last free was a neighbour: objects go in the order in which they were stored. Then
-	 * those of the next line follow.
-	 */
-	if (handle_stock_empty(&handles))
-		prefetchw(handle_entry_at(&pool->handles, object->index) + ENTRIES_A_LINE);
-	handles_put(&pool->handles, handles);
+	handle_put(&pool->handles, object->index);
 	pool_notice(pool, half);
 	if (empty)
 		pool_release(pool, class, object->zspage);
@@ -277,16 +270,6 @@ static void batch_group(struct zs_pool *pool, struct free_batch *batch)
 	}
 }
 
-/* Give a class's handles back: those of neighbours, which are of one block, at once. */
-static void batch_put_handles(struct zs_pool *pool, const struct free_batch *batch, u32 first)
-{
-	struct handle_stock handles = { .free = 0 };
-
-	for (u32 i = first; i; i = batch->next[i - 1])
-		handles_put(&pool->handles, handle_stock_put(&handles, batch->object[i - 1].index));
-	handles_put(&pool->handles, handles);
-}
-
 /* Free a class's objects of the batch, many under one hold of its lock; release what is empty. */
 static void batch_free_class(struct zs_pool *pool, struct free_batch *batch, u32 index)
 {
@@ -303,10 +286,19 @@ static void batch_free_class(struct zs_pool *pool, struct free_batch *batch, u32
 		port_unlock(&class->lock);
 	}
 	batch->first[index] = 0;
-	batch_put_handles(pool, batch, first);
 	pool_notice(pool, half);
 	while (emptied)
 		pool_release(pool, class, batch->emptied[--emptied]);
+}
+
+/* Give the handles back: those of neighbours, which are of one block, at once. */
+static void batch_put_handles(struct zs_pool *pool, const struct free_batch *batch)
+{
+	struct handle_stock handles = { .free = 0 };
+
+	for (u32 i = 0; i < batch->count; i++)
+		handles_put(&pool->handles, handle_stock_put(&handles, batch->object[i].index));
+	handles_put(&pool->handles, handles);
 }
 
 /**
@@ -325,6 +317,7 @@ void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsig
 	batch_group(pool, batch);
 	for (u32 i = 0; i < batch->classes; i++)
 		batch_free_class(pool, batch, batch->touched[i]);
+	batch_put_handles(pool, batch);
 }
 
 /* How much an object can host with that is where its entry says, in a zspage of a class; and from where on. */
@@ -504,9 +497,8 @@ void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
 	if (!pool_check(pool, "zs_free_deferred() of no pool"))
 		return;
-	/* Neither 0 nor an error value has a pool's tag. */
-	if (unlikely(!handle_is_ours(&pool->handles, handle) ||
-		     !deferred_put_fast(&pool->deferred, handle)))
+	/* Neither 0 nor an error value has a pool's tag, which is what all its handles have in common. */
+	if (unlikely(!deferred_put_fast(&pool->deferred, handle)))
 		free_deferred(pool, handle);
 }
 
@@ -523,23 +515,6 @@ void zs_free_deferred_flush(struct zs_pool *pool)
 {
 	if (pool_check(pool, "zs_free_deferred_flush() of no pool"))
 		deferred_flush(&pool->deferred);
-}
-
-/* Get the class a stock of handles. */
-static int class_get_handles(struct zs_pool *pool, struct size_class *class, gfp_t flags)
-{
-	struct handle_stock stock;
-
-	if (handles_refill(&pool->handles, &stock, flags))
-		return -ENOMEM;
-	port_lock(&class->lock);
-	if (handle_stock_empty(&class->stock)) {
-		class->stock = stock;
-		stock.free = 0;
-	}
-	port_unlock(&class->lock);
-	handles_put(&pool->handles, stock); /* if another thread was faster */
-	return 0;
 }
 
 /* Get the class a zspage. */
@@ -562,20 +537,6 @@ static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_
 	return 0;
 }
 
-/*
- * Under the class lock: give out next what came back last, once there is nothing else. Not if its page has
- * been folded since: what comes back then stays with its block.
- */
-static void class_restock(const struct zs_pool *pool, struct size_class *class)
-{
-	if (!handle_stock_empty(&class->stock) || handle_stock_empty(&class->freed) ||
-	    /* Pairs with the release in page_close(). */
-	    smp_load_acquire(&handle_block_at(&pool->handles, class->freed.block)->folded))
-		return;
-	class->stock = class->freed;
-	class->freed.free = 0;
-}
-
 /* There is no memory: free what waits to be freed. True if that may have helped. */
 static bool pool_relieve(struct zs_pool *pool, gfp_t flags)
 {
@@ -595,37 +556,22 @@ static void pool_starve(struct zs_pool *pool, const struct size_class *class)
 	port_worker_kick(&pool->worker, 0);
 }
 
-/**
- * pool_destock() - take back the free handles that each class has in stock.
- * @pool: the pool
- *
- * Context: Any; takes one class lock at a time.
- */
-void pool_destock(struct zs_pool *pool)
+/* Put an object in a zspage that has room. 0 if there is none. */
+static unsigned long object_take(struct zs_pool *pool, struct size_class *class, u32 index)
 {
-	for (u32 i = 0; i < pool->classes.count; i++) {
-		struct size_class *class = &pool->classes.class[i];
-		struct handle_stock stock, freed;
+	unsigned long handle = 0;
+	u32 zspage;
 
-		port_lock(&class->lock);
-		stock = class->stock;
-		freed = class->freed;
-		class->stock.free = 0;
-		class->freed.free = 0;
-		port_unlock(&class->lock);
-		handles_put(&pool->handles, stock);
-		handles_put(&pool->handles, freed);
+	port_lock(&class->lock);
+	zspage = class_partial(class);
+	if (likely(zspage)) {
+		u8 slot = zspage_take(&pool->zspages, class, zspage, index);
+
+		WRITE_ONCE(class->objects, class->objects + 1);
+		handle = handle_open(&pool->handles, index, zspage, slot);
 	}
-}
-
-/* Under the class lock, with a stock and a partial zspage there. */
-static unsigned long object_take(struct zs_pool *pool, struct size_class *class, u32 zspage)
-{
-	u32 index = handle_stock_take(&class->stock);
-	u8 slot = zspage_take(&pool->zspages, class, zspage, index);
-
-	WRITE_ONCE(class->objects, class->objects + 1);
-	return handle_open(&pool->handles, index, zspage, slot);
+	port_unlock(&class->lock);
+	return handle;
 }
 
 /**
@@ -650,6 +596,7 @@ unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t flags, const in
 {
 	struct size_class *class;
 	bool relieved = false;
+	u32 index = 0;
 
 	if (!pool_check(pool, "zs_malloc() of no pool") || unlikely(!size))
 		return (unsigned long)-EINVAL;
@@ -658,28 +605,24 @@ unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t flags, const in
 	class = class_for(&pool->classes, size);
 	for (;;) {
 		unsigned long handle = 0;
-		bool handles;
-		u32 zspage;
 
-		port_lock(&class->lock);
-		class_restock(pool, class);
-		handles = handle_stock_empty(&class->stock);
-		zspage = class_partial(class);
-		if (likely(!handles && zspage))
-			handle = object_take(pool, class, zspage);
-		port_unlock(&class->lock);
+		if (!index)
+			index = handle_get(&pool->handles, flags);
+		if (likely(index))
+			handle = object_take(pool, class, index);
 		if (likely(handle))
 			return handle;
-		if (handles ? class_get_handles(pool, class, flags) :
-			      class_get_zspage(pool, class, flags, nid)) {
-			if (relieved || !pool_relieve(pool, flags)) {
-				if (!port_may_sleep(flags))
-					pool_starve(pool, class);
-				return (unsigned long)-ENOMEM;
-			}
-			relieved = true;
-		}
+		if (index && !class_get_zspage(pool, class, flags, nid))
+			continue;
+		if (relieved || !pool_relieve(pool, flags))
+			break;
+		relieved = true;
 	}
+	if (index)
+		handle_put(&pool->handles, index);
+	if (!port_may_sleep(flags))
+		pool_starve(pool, class);
+	return (unsigned long)-ENOMEM;
 }
 
 /**
@@ -732,13 +675,14 @@ unsigned int zs_lookup_class_index(struct zs_pool *pool, unsigned int size)
 static void pool_restock(struct zs_pool *pool)
 {
 	u32 index = (u32)atomic_xchg(&pool->starved, 0);
-	struct size_class *class;
+	struct handle_stock handles;
 
 	if (!index)
 		return;
-	class = &pool->classes.class[index - 1];
-	if (!class_get_handles(pool, class, GFP_KERNEL))
-		class_get_zspage(pool, class, GFP_KERNEL, NUMA_NO_NODE);
+	if (handles_refill(&pool->handles, &handles, GFP_KERNEL))
+		return;
+	handles_put(&pool->handles, handles);
+	class_get_zspage(pool, &pool->classes.class[index - 1], GFP_KERNEL, NUMA_NO_NODE);
 }
 
 #define WORK_RETRY_MS 1 /* until a drain that another thread is doing is over */

@@ -66,7 +66,6 @@ bool pool_check(struct zs_pool *pool, const char *what);
 void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsigned long *handles,
 		     unsigned int count);
 void pool_trim(struct zs_pool *pool, bool all);
-void pool_destock(struct zs_pool *pool);
 void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspage);
 void pool_bad_handle(struct zs_pool *pool, unsigned long handle);
 void object_await(struct zs_pool *pool, u64 entry);

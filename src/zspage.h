@@ -20,6 +20,7 @@
 #define ZS_ZSPAGE_H
 
 #include "class.h"
+#include "table.h"
 
 #define ZSPAGE_LINE PORT_CACHELINE
 #define ZSPAGE_MAX_LINES                                                                           \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * An owner for a deferred queue that is tested alone (it reaches inside: src/deferred.h): its words
- * are numbers from 1, each with memory that may host a chunk. It notes what happens to each word,
+ * An owner for a deferred queue that is tested alone (it reaches inside: src/deferred.h): what is to be freed
+ * are things numbered from 1, each with memory that may host a chunk. The queue's words are multiples of these
+ * numbers, so that none follows another, unless a test wants that. It notes what happens to each word,
  * and at once ends the program if one is freed twice, as a word and as a host, or while it hosts. A
  * host's memory goes with it, so that a sanitizer sees if its chunk is still used.
  */
@@ -20,6 +21,7 @@
 
 struct fake_owner {
 	struct deferred queue;
+	unsigned long step; /* from word to word */
 	size_t bytes; /* of memory that each word has to host a chunk; 0 for none */
 	atomic_uint freed; /* words, hosts included */
 	atomic_uint hosts; /* that host now */
@@ -32,7 +34,7 @@ struct fake_owner {
 	atomic_uint words_at_wake; /* put when the last wake came */
 	unsigned int put;
 	/* What a test does in the middle of things; may be NULL. */
-	void (*in_host)(struct fake_owner *owner, unsigned long word);
+	void (*in_host)(struct fake_owner *owner, unsigned long number);
 	void (*in_free)(struct fake_owner *owner, unsigned int count);
 	void (*in_wake)(struct fake_owner *owner, unsigned int delay_ms);
 	_Atomic(void *) memory[OWNER_WORDS + 1]; /* of hosts */
@@ -47,30 +49,37 @@ struct fake_owner {
 		}                                                                                  \
 	} while (0)
 
-static inline void owner_lose(struct fake_owner *owner, unsigned long word)
+static inline void owner_lose(struct fake_owner *owner, unsigned long number)
 {
-	OWNER_CHECK(word >= 1 && word <= OWNER_WORDS);
-	OWNER_CHECK(atomic_exchange(&owner->gone[word], 1) == 0);
+	OWNER_CHECK(number >= 1 && number <= OWNER_WORDS);
+	OWNER_CHECK(atomic_exchange(&owner->gone[number], 1) == 0);
 	atomic_fetch_add(&owner->freed, 1);
+}
+
+static inline unsigned long owner_number(const struct fake_owner *owner, unsigned long word)
+{
+	OWNER_CHECK(word % owner->step == 0);
+	return word / owner->step;
 }
 
 static inline void *owner_host(void *arg, unsigned long word, size_t least, size_t *bytes,
 			       u64 *token)
 {
 	struct fake_owner *owner = arg;
+	unsigned long number = owner_number(owner, word);
 	void *memory;
 
 	if (owner->bytes < least)
 		return NULL;
 	memory = malloc(owner->bytes);
-	OWNER_CHECK(memory && !atomic_load(&owner->gone[word]));
-	OWNER_CHECK(!atomic_exchange(&owner->memory[word], memory));
+	OWNER_CHECK(memory && !atomic_load(&owner->gone[number]));
+	OWNER_CHECK(!atomic_exchange(&owner->memory[number], memory));
 	atomic_fetch_add(&owner->hosts, 1);
 	atomic_fetch_add(&owner->hosted, 1);
 	*bytes = owner->bytes;
 	*token = ~word;
 	if (owner->in_host)
-		owner->in_host(owner, word);
+		owner->in_host(owner, number);
 	return memory;
 }
 
@@ -78,8 +87,9 @@ static inline void *owner_host(void *arg, unsigned long word, size_t least, size
 static inline void owner_fetch(void *arg, unsigned long word, unsigned int step)
 {
 	struct fake_owner *owner = arg;
+	unsigned long number = owner_number(owner, word);
 
-	OWNER_CHECK(!atomic_load(&owner->gone[word]) && !atomic_load(&owner->memory[word]));
+	OWNER_CHECK(!atomic_load(&owner->gone[number]) && !atomic_load(&owner->memory[number]));
 	OWNER_CHECK(step < DEFERRED_FETCHES);
 	atomic_fetch_add(&owner->fetched[step], 1);
 }
@@ -88,19 +98,21 @@ static inline void owner_fetch(void *arg, unsigned long word, unsigned int step)
 static inline size_t owner_weigh(void *arg, unsigned long word)
 {
 	struct fake_owner *owner = arg;
+	unsigned long number = owner_number(owner, word);
 
-	OWNER_CHECK(!atomic_load(&owner->gone[word]) && !atomic_load(&owner->memory[word]));
-	return owner->bytes ? owner->bytes + word % 5 : 0;
+	OWNER_CHECK(!atomic_load(&owner->gone[number]) && !atomic_load(&owner->memory[number]));
+	return owner->bytes ? owner->bytes + number % 5 : 0;
 }
 
 static inline void owner_unhost(void *arg, unsigned long word, u64 token)
 {
 	struct fake_owner *owner = arg;
-	struct deferred_chunk *chunk = atomic_exchange(&owner->memory[word], NULL);
+	unsigned long number = owner_number(owner, word);
+	struct deferred_chunk *chunk = atomic_exchange(&owner->memory[number], NULL);
 
 	OWNER_CHECK(chunk && token == ~word);
 	atomic_fetch_sub(&owner->hosts, 1);
-	owner_lose(owner, word);
+	owner_lose(owner, number);
 	free(chunk);
 }
 
@@ -116,8 +128,10 @@ static inline void owner_free(void *arg, void *work, const unsigned long *words,
 	if (owner->in_free)
 		owner->in_free(owner, count);
 	for (unsigned int i = 0; i < count; i++) {
-		OWNER_CHECK(!atomic_load(&owner->memory[words[i]]));
-		owner_lose(owner, words[i]);
+		unsigned long number = owner_number(owner, words[i]);
+
+		OWNER_CHECK(!atomic_load(&owner->memory[number]));
+		owner_lose(owner, number);
 	}
 }
 
@@ -148,6 +162,7 @@ static inline struct fake_owner *owner_make_workers(uint64_t capacity, size_t by
 
 	assert_non_null(owner);
 	owner->bytes = bytes;
+	owner->step = 2;
 	assert_int_equal(
 		deferred_init(&owner->queue, &owner_ops, owner, 0, capacity, 1234, workers), 0);
 	return owner;
@@ -159,17 +174,25 @@ static inline struct fake_owner *owner_make(uint64_t capacity, size_t bytes)
 	return owner_make_workers(capacity, bytes, 1);
 }
 
-/* As a pool does it. */
-static inline enum deferred_result queue_put(struct deferred *queue, unsigned long word)
+/* Queue what has a number, as a pool does it. */
+static inline enum deferred_result owner_put_number(struct fake_owner *owner, unsigned long number)
 {
-	return deferred_put_fast(queue, word) ? DEFERRED_QUEUED : deferred_put(queue, word);
+	unsigned long word = number * owner->step;
+
+	return deferred_put_fast(&owner->queue, word) ? DEFERRED_QUEUED :
+							deferred_put(&owner->queue, word);
+}
+
+static inline struct deferred_lane *lane_at(struct deferred *queue, unsigned int index)
+{
+	return gates_lane(&queue->lanes, index);
 }
 
 /* Be in all shared lanes, or no longer. */
 static inline void shared_lanes_hold(struct deferred *queue, bool hold)
 {
-	for (unsigned int i = 0; i < DEFERRED_SHARED; i++)
-		atomic_set(&queue->lane[i].busy, hold);
+	for (unsigned int i = 0; i < GATES_SHARED; i++)
+		atomic_set(&lane_at(queue, i)->gate.busy, hold);
 }
 
 /* The lane of the calling thread, and the one where it goes when it can't use that. */
@@ -180,13 +203,13 @@ static inline struct deferred_lane *lane_own(struct deferred *queue)
 
 static inline struct deferred_lane *lane_shared(struct deferred *queue)
 {
-	return &queue->lane[port_lane_claim() % DEFERRED_SHARED];
+	return lane_at(queue, port_lane_claim() % GATES_SHARED);
 }
 
 /* Put the next word. For a single producer. */
 static inline enum deferred_result owner_put(struct fake_owner *owner)
 {
-	return queue_put(&owner->queue, ++owner->put);
+	return owner_put_number(owner, ++owner->put);
 }
 
 /* Everything that was queued is freed, once, and the queue holds nothing. */

@@ -130,9 +130,9 @@ static u64 stocked_of(const struct zs_pool *pool, u32 block)
 {
 	u64 stocked = 0;
 
-	for (u32 i = 0; i < pool->classes.count; i++) {
-		const struct size_class *class = &pool->classes.class[i];
-		const struct handle_stock *stocks[] = { &class->stock, &class->freed };
+	for (unsigned int i = 0; i < pool->handles.lanes.count; i++) {
+		const struct handle_lane *lane = gates_lane(&pool->handles.lanes, i);
+		const struct handle_stock *stocks[] = { &lane->stock, &lane->freed };
 
 		for (unsigned int j = 0; j < 2; j++) {
 			if (!stocks[j]->free || stocks[j]->block != block)
@@ -144,7 +144,7 @@ static u64 stocked_of(const struct zs_pool *pool, u32 block)
 	return stocked;
 }
 
-/* Each entry is live, or in a class's stock, or free, and only one of these. Returns the live. */
+/* Each entry is live, or in a lane's stock, or free, and only one of these. Returns the live. */
 static u64 check_handles(struct zs_pool *pool)
 {
 	struct handles *handles = &pool->handles;

@@ -17,6 +17,7 @@
 #include "faults.h"
 
 #define WORDS 100 /* in a chunk, its host not counted */
+#define STEP 2 /* from word to word: none follows another */
 #define PRODUCERS 2
 
 /* The memory of a chunk: what links it ends one page, the rest of it begins the next. */
@@ -33,7 +34,7 @@ static void *host_word(void *owner, unsigned long word, size_t least, size_t *by
 {
 	(void)owner;
 	*token = 0;
-	*bytes = sizeof(struct deferred_chunk) + WORDS * DEFERRED_WORD_BYTES + DEFERRED_SLACK;
+	*bytes = sizeof(struct deferred_chunk) + WORDS * DEFERRED_CELL + DEFERRED_SLACK;
 	assert_true(*bytes >= least);
 	for (unsigned int i = 0; i < PRODUCERS; i++)
 		if (host[i].word == word)
@@ -46,7 +47,7 @@ static void free_words(void *owner, void *work, const unsigned long *words, unsi
 	(void)owner;
 	(void)work;
 	for (unsigned int i = 0; i < count; i++)
-		freed[words[i]]++;
+		freed[words[i] / STEP]++;
 }
 
 static void fetch_word(void *owner, unsigned long word, unsigned int step)
@@ -84,11 +85,11 @@ static const struct deferred_ops ops = {
 	.wake = wake,
 };
 
-/* Put the words of a chunk, its host first, up to but not including the @last. */
+/* Put what a chunk has, its host first, from number @first up to but not including @last. */
 static void put(unsigned long first, unsigned long last)
 {
-	for (unsigned long word = first; word < last; word++)
-		assert_int_equal(deferred_put(&queue, word), DEFERRED_QUEUED);
+	for (unsigned long number = first; number < last; number++)
+		assert_int_equal(deferred_put(&queue, STEP * number), DEFERRED_QUEUED);
 }
 
 static pthread_barrier_t before_last;
@@ -98,7 +99,7 @@ static void *put_chunk(void *result)
 	put(1, WORDS + 1);
 	pthread_barrier_wait(&before_last); /* now all but one are put */
 	pthread_barrier_wait(&before_last);
-	*(enum deferred_result *)result = deferred_put(&queue, WORDS + 1);
+	*(enum deferred_result *)result = deferred_put(&queue, STEP * (WORDS + 1));
 	return NULL;
 }
 
@@ -140,7 +141,7 @@ static void test_stopped_in_close(void **state)
 		host[i].pages = mmap(NULL, 2 * page_size(), PROT_READ | PROT_WRITE,
 				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		assert_true(host[i].pages != MAP_FAILED);
-		host[i].word = 1 + i * (WORDS + 1);
+		host[i].word = STEP * (1 + i * (WORDS + 1));
 	}
 	assert_int_equal(deferred_init(&queue, &ops, NULL, 0, 32768, 1000, 1), 0);
 	assert_int_equal(pthread_barrier_init(&before_last, NULL, 2), 0);
@@ -163,8 +164,8 @@ static void test_stopped_in_close(void **state)
 	assert_int_equal(pthread_join(flusher, NULL), 0);
 	faults_end();
 	assert_int_equal(result, DEFERRED_QUEUED);
-	for (unsigned long word = 1; word <= PRODUCERS * (WORDS + 1); word++)
-		assert_int_equal(freed[word], 1);
+	for (unsigned long number = 1; number <= PRODUCERS * (WORDS + 1); number++)
+		assert_int_equal(freed[number], 1);
 	assert_int_equal(deferred_pending(&queue), 0);
 	deferred_destroy(&queue);
 	pthread_barrier_destroy(&before_last);

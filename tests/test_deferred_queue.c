@@ -38,14 +38,14 @@ static void assert_balance(struct fake_owner *owner, unsigned int refused)
 	assert_int_equal(stats.queued + fallbacks, owner->put);
 }
 
-static void test_every_size_of_host(void **state)
+static void check_every_size_of_host(unsigned long step)
 {
-	(void)state;
 	for (size_t bytes = 0; bytes <= 1024; bytes += 8) {
 		for (u64 capacity = 1; capacity <= 4096; capacity *= 4) {
 			struct fake_owner *owner = owner_make(capacity, bytes);
 			unsigned int refused = 0;
 
+			owner->step = step;
 			for (unsigned int round = 0; round < 5; round++) {
 				refused += put_many(owner, 1 + 50 * round);
 				deferred_flush(&owner->queue);
@@ -54,6 +54,13 @@ static void test_every_size_of_host(void **state)
 			owner_destroy(owner);
 		}
 	}
+}
+
+static void test_every_size_of_host(void **state)
+{
+	(void)state;
+	check_every_size_of_host(2);
+	check_every_size_of_host(1); /* the words are runs */
 }
 
 static void vary_host(struct fake_owner *owner, unsigned int count)
@@ -184,13 +191,13 @@ static void test_closing(void **state)
 	assert_true(own != lane_shared(&owner->queue));
 	put_many(owner, 10);
 	assert_null(lane_shared(&owner->queue)->open);
-	atomic_set(&own->guard, GUARD_CLOSING);
+	atomic_set(&own->gate.guard, GUARD_CLOSING);
 	put_many(owner, 10);
-	assert_int_equal(own->next - own->open->words, 9 * DEFERRED_WORD_BYTES);
+	assert_int_equal(own->next - own->open->cell, 9 * DEFERRED_CELL);
 	assert_non_null(lane_shared(&owner->queue)->open);
-	atomic_set(&own->guard, 0);
+	atomic_set(&own->gate.guard, 0);
 	put_many(owner, 10);
-	assert_int_equal(own->next - own->open->words, 19 * DEFERRED_WORD_BYTES);
+	assert_int_equal(own->next - own->open->cell, 19 * DEFERRED_CELL);
 	assert_balance(owner, 0);
 	owner_destroy(owner);
 }
@@ -202,11 +209,11 @@ static void test_guarded(void **state)
 	struct deferred_lane *own = lane_own(&owner->queue);
 
 	(void)state;
-	atomic_set(&own->guard, GUARD_FENCE);
+	atomic_set(&own->gate.guard, GUARD_FENCE);
 	put_many(owner, 100);
 	assert_null(lane_shared(&owner->queue)->open);
 	deferred_flush(&owner->queue);
-	assert_int_equal(atomic_read(&own->guard), GUARD_FENCE);
+	assert_int_equal(atomic_read(&own->gate.guard), GUARD_FENCE);
 	put_many(owner, 100);
 	assert_balance(owner, 0);
 	owner_destroy(owner);
@@ -221,9 +228,10 @@ static void test_fetched(void **state)
 	struct fake_owner *owner = owner_make(32768, 2048);
 
 	(void)state;
-	while (!owner->put || lane_own(&owner->queue)->open->host == 1)
+	while (!owner->put || lane_own(&owner->queue)->open->host == owner->step)
 		put_many(owner, 1);
-	assert_int_equal(lane_own(&owner->queue)->open->host, 4); /* of 2 to 5: see owner_weigh() */
+	assert_int_equal(lane_own(&owner->queue)->open->host,
+			 4 * owner->step); /* of 2 to 5: see owner_weigh() */
 	for (unsigned int step = 0; step < DEFERRED_FETCHES - 1; step++)
 		assert_int_equal(atomic_load(&owner->fetched[step]), DEFERRED_HEIRS);
 	assert_int_equal(atomic_load(&owner->fetched[DEFERRED_FETCHES - 1]), 1);
@@ -252,11 +260,11 @@ static void test_too_small_to_choose(void **state)
 	first = put_to_next_chunk(owner);
 	owner->bytes = DEFERRED_HOST_BYTES; /* two strides: too few for all steps */
 	put_to_next_chunk(owner);
-	assert_int_not_equal(lane_own(&owner->queue)->open->host, first);
+	assert_int_not_equal(lane_own(&owner->queue)->open->host, first * owner->step);
 	for (unsigned int i = 0; i < 3; i++) {
 		first = owner->put + 1;
 		put_to_next_chunk(owner);
-		assert_int_equal(lane_own(&owner->queue)->open->host, first);
+		assert_int_equal(lane_own(&owner->queue)->open->host, first * owner->step);
 	}
 	assert_balance(owner, 0);
 	owner_destroy(owner);
@@ -270,7 +278,7 @@ static void *put_second_word(void *arg)
 	bool queued;
 
 	port_lane_own = -1; /* as for a thread too many */
-	queued = deferred_put(&owner->queue, 2) == DEFERRED_QUEUED;
+	queued = deferred_put(&owner->queue, 2 * owner->step) == DEFERRED_QUEUED;
 
 	atomic_store_explicit(&put_second, true, memory_order_relaxed);
 	return queued ? owner : NULL;
@@ -283,7 +291,7 @@ static void *put_third_word(void *arg)
 	port_lane_own = -1;
 	while (!atomic_load_explicit(&put_second, memory_order_relaxed))
 		sched_yield();
-	return deferred_put(&owner->queue, 3) == DEFERRED_QUEUED ? owner : NULL;
+	return deferred_put(&owner->queue, 3 * owner->step) == DEFERRED_QUEUED ? owner : NULL;
 }
 
 /*
@@ -348,7 +356,7 @@ static void *produce(void *arg)
 	struct fake_owner *owner = producer->owner;
 
 	for (unsigned long i = 0; i < PRODUCED; i++)
-		if (queue_put(&owner->queue, producer->first + i) != DEFERRED_QUEUED)
+		if (owner_put_number(owner, producer->first + i) != DEFERRED_QUEUED)
 			owner_lose(owner, producer->first + i);
 	atomic_fetch_sub(&running, 1);
 	return NULL;
@@ -363,7 +371,7 @@ static void *produce_few(void *arg)
 	struct fake_owner *owner = producer->owner;
 
 	for (unsigned long i = 0; i < MANY_PRODUCED; i++)
-		if (queue_put(&owner->queue, producer->first + i) != DEFERRED_QUEUED)
+		if (owner_put_number(owner, producer->first + i) != DEFERRED_QUEUED)
 			owner_lose(owner, producer->first + i);
 	atomic_fetch_sub(&running, 1);
 	while (atomic_load(&running))
@@ -371,13 +379,14 @@ static void *produce_few(void *arg)
 	return NULL;
 }
 
-static void check_threads(u64 capacity, size_t bytes)
+static void check_threads(u64 capacity, size_t bytes, unsigned long step)
 {
 	struct fake_owner *owner = owner_make(capacity, bytes);
 	struct producer producers[PRODUCERS];
 	struct deferred_stats stats;
 	u64 drained, fallbacks = 0;
 
+	owner->step = step;
 	atomic_store(&running, PRODUCERS);
 	for (unsigned int i = 0; i < PRODUCERS; i++) {
 		producers[i] = (struct producer){ .owner = owner, .first = 1 + i * PRODUCED };
@@ -403,11 +412,13 @@ static void check_threads(u64 capacity, size_t bytes)
 static void test_threads(void **state)
 {
 	(void)state;
-	check_threads(32768, 600);
-	check_threads(100, 600);
-	check_threads(1000, DEFERRED_HOST_LEAST);
-	check_threads(1000, 0);
-	check_threads(1, 600);
+	for (unsigned long step = 2; step > 0; step--) { /* at last the words are runs */
+		check_threads(32768, 600, step);
+		check_threads(100, 600, step);
+		check_threads(1000, DEFERRED_HOST_LEAST, step);
+		check_threads(1000, 0, step);
+		check_threads(1, 600, step);
+	}
 }
 
 /* Whoever reads the counts while a lane goes from chunk to chunk sees no nonsense. */
@@ -472,7 +483,7 @@ static void test_many_threads(void **state)
 	}
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_join(producers[i].thread, NULL);
-	assert_non_null(owner->queue.lane[0].open);
+	assert_non_null(lane_at(&owner->queue, 0)->open);
 	deferred_flush(&owner->queue);
 	owner_check_empty(owner);
 	assert_int_equal(atomic_load(&owner->freed), THREADS * MANY_PRODUCED);

@@ -245,7 +245,7 @@ static void test_hosts(void **state)
 			zs_free_deferred(pool, object[i].handle);
 			lose(i);
 		}
-	pool_destock(pool);
+	handles_destock(&pool->handles);
 	handles_fold(&pool->handles);
 	zs_free_deferred_flush(pool);
 	assert_int_equal(misuses_of(pool), 0);
@@ -364,7 +364,7 @@ static void test_stored_while_discarded(void **state)
 	zs_destroy_pool(pool);
 }
 
-/* An entry that is in a class's stock may be handed out at any time: its page is left. */
+/* An entry that is in a lane's stock may be handed out at any time: its page is left. */
 static void test_stocked(void **state)
 {
 	(void)state;
