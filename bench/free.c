@@ -23,6 +23,8 @@ enum {
 	JEMALLOC,
 	MIMALLOC,
 	TCMALLOC,
+	END_OF_PEERS,
+	EMPTY = END_OF_PEERS,
 	CONTENDERS,
 };
 
@@ -38,6 +40,7 @@ static const struct contender contenders[CONTENDERS] = {
 	[JEMALLOC] = PEER_JEMALLOC,
 	[MIMALLOC] = PEER_MIMALLOC,
 	[TCMALLOC] = PEER_TCMALLOC,
+	[EMPTY] = { .name = "an empty function", .subject = "empty" },
 };
 
 enum {
@@ -96,8 +99,8 @@ enum place {
 /* Of the peers' times: the least, or the one in the middle. */
 static double peer(const struct results *results, size_t order, enum place place)
 {
-	double time[CONTENDERS - FIRST_PEER];
-	size_t count = CONTENDERS - FIRST_PEER;
+	double time[END_OF_PEERS - FIRST_PEER];
+	size_t count = END_OF_PEERS - FIRST_PEER;
 
 	for (size_t i = 0; i < count; i++)
 		time[i] = caller(results, FIRST_PEER + i, order);
@@ -201,7 +204,7 @@ static void print_overhead(const struct results *results)
 	       "| %-18s | %8.2f | %20.2f |\n",
 	       "zsmalloc", overhead(results, ZS_FREE, "resident_bytes"),
 	       overhead(results, ZS_FREE, "pool_bytes"));
-	for (size_t i = FIRST_PEER; i < CONTENDERS; i++)
+	for (size_t i = FIRST_PEER; i < END_OF_PEERS; i++)
 		printf("| %-18s | %8.2f | %20s |\n", contenders[i].name,
 		       overhead(results, i, "resident_bytes"), "");
 }
@@ -213,7 +216,7 @@ static void print_ratios(const struct results *results)
 	       "random |\n"
 	       "|--------------------|------------------:|--------:|---------------------------:|"
 	       "--------:|\n");
-	for (size_t i = FIRST_OTHER; i < CONTENDERS; i++)
+	for (size_t i = FIRST_OTHER; i < END_OF_PEERS; i++)
 		printf("| %-18s | %17.1f | %7.1f | %26.1f | %7.1f |\n", contenders[i].name,
 		       ratio(results, i, ZS_FREE, IN_ORDER), ratio(results, i, ZS_FREE, RANDOM),
 		       ratio(results, i, PARKED, IN_ORDER), ratio(results, i, PARKED, RANDOM));

@@ -133,6 +133,7 @@ static const struct path paths[] = {
 	{ "zs_obj_read", store_and_shuffle, read_all, free_now },
 	{ "zs_free", store_and_shuffle, free_now, nothing },
 	{ "zs_free_deferred", store_and_shuffle, free_deferred, flush },
+	{ "zs_free_deferred,in_order", store, free_deferred, flush },
 	{ "zs_free_deferred+flush", store_and_shuffle, free_deferred_and_flush, nothing },
 	{ "zs_free_bulk", store_and_shuffle, free_bulk, nothing },
 	{ "zram_slot_free_notify", write_pages, notify, flush_store },

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * The peers: general-purpose allocators behind malloc() and free(). The process was started with the
- * peer preloaded; a function that only the peer has is the witness that it was.
+ * peer preloaded; a function that only the peer has is the witness that it was. And a function that does
+ * nothing, beside objects that glibc keeps.
  */
 #include <dlfcn.h>
 #include <err.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "empty.h"
 #include "subject.h"
 
 static void *witness(const char *function)
@@ -84,8 +86,15 @@ static void peer_free_all(const unsigned long *objects, size_t count)
 		free((void *)objects[i]);
 }
 
+static void empty_free_all(const unsigned long *objects, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		empty(objects[i]);
+}
+
 static const struct subject peers[] = {
 	{ .name = "glibc", .open = glibc_open, .store = peer_store, .free_all = peer_free_all },
+	{ .name = "empty", .open = glibc_open, .store = peer_store, .free_all = empty_free_all },
 	{ .name = "jemalloc",
 	  .open = jemalloc_open,
 	  .store = peer_store,

@@ -158,7 +158,7 @@ static unsigned long chunk_word(const struct deferred *queue, struct deferred_ch
 	return queue->common | chunk_cell(chunk, number);
 }
 
-/* Put another word in the place of one that is not the last. */
+/* Put another word in the place of one, without changing what is behind it. */
 static void chunk_replace(struct deferred_chunk *chunk, u32 number, unsigned long word)
 {
 	char *place = chunk_place(chunk, number);
@@ -189,9 +189,6 @@ static u64 lane_queued(u64 base, const char *next, u64 follow)
 	return (base + (uintptr_t)next + follow * DEFERRED_CELL) / DEFERRED_CELL;
 }
 
-/* What is added up there does not belong together now. (Else base is even, as cells are, and their places.) */
-#define LANE_MOVING (~0ULL)
-
 /* For whoever is in the lane. */
 static u64 lane_now(const struct deferred_lane *lane)
 {
@@ -204,25 +201,28 @@ static void lane_goto(struct deferred_lane *lane, char *next, u64 follow, u32 wo
 	u64 total = lane_now(lane) + words;
 
 	WRITE_ONCE(lane->total, total);
-	smp_store_release(&lane->base, LANE_MOVING); /* these pair with lane_total() */
+	smp_store_release(&lane->moves, lane->moves + 1); /* these pair with lane_total() */
 	smp_store_release(&lane->next, next);
 	smp_store_release(&lane->follow, follow);
 	smp_store_release(&lane->base, (total - follow) * DEFERRED_CELL - (uintptr_t)next);
+	smp_store_release(&lane->moves, lane->moves + 1);
+	lane->pause = follow; /* without a run, no word is what follows */
 }
 
 /* The words ever queued in a lane, whose owner may be at work. Waits for nobody. */
 static u64 lane_total(const struct deferred_lane *lane)
 {
 	for (;;) { /* pairs with lane_goto() */
-		u64 base = smp_load_acquire(&lane->base);
-		u64 follow;
+		u32 moves = smp_load_acquire(&lane->moves);
+		u64 base, follow;
 		char *next;
 
-		if (base == LANE_MOVING)
+		if (moves % 2)
 			return READ_ONCE(lane->total);
+		base = smp_load_acquire(&lane->base);
 		next = smp_load_acquire(&lane->next);
 		follow = smp_load_acquire(&lane->follow);
-		if (READ_ONCE(lane->base) == base) /* they belong together */
+		if (READ_ONCE(lane->moves) == moves) /* they belong together */
 			return lane_queued(base, next, follow);
 	}
 }
@@ -282,7 +282,8 @@ static void run_write(const struct deferred_lane *lane)
 static void lane_hand_over(struct deferred *queue, struct deferred_lane *lane)
 {
 	run_write(lane);
-	lane->open->used = lane_cells(lane);
+	lane->open->done = 0;
+	lane->open->used = (u16)lane_cells(lane);
 	lane_trim(queue, lane, 0);
 	chunk_push(queue, lane->open);
 }
@@ -409,6 +410,21 @@ static void heir_fetch(struct deferred *queue, struct deferred_lane *lane)
 			queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, i), step);
 }
 
+/* Take more credit for a run. False if there is none, or the chunk has its share. In the lane. */
+static bool run_extend(struct deferred *queue, struct deferred_lane *lane)
+{
+	struct deferred_chunk *chunk = lane->open;
+	u32 most = queue->share < DEFERRED_MORE ? queue->share : DEFERRED_MORE;
+	u32 more;
+
+	if (chunk->credit + most > queue->share)
+		return false;
+	threshold_check(queue); /* before it takes credit for what is yet to come */
+	more = credit_take(queue, most);
+	chunk->credit = (u16)(chunk->credit + more);
+	return more;
+}
+
 /* Have the run pause where there is something to do. In the lane. */
 static void run_pace(struct deferred_lane *lane)
 {
@@ -447,7 +463,7 @@ static void run_begin(struct deferred_lane *lane, unsigned long word)
 /* The lane has a run: have it go on with @word. False if it does not, or only with the chunk's last. */
 static bool run_go_on(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
-	if (word != lane->follow || lane_left(lane) == 1)
+	if (word != lane->follow || (lane_left(lane) == 1 && !run_extend(queue, lane)))
 		return false;
 	if (lane->fetches)
 		heir_fetch(queue, lane);
@@ -479,7 +495,10 @@ static void lane_append(struct deferred *queue, struct deferred_lane *lane, unsi
 	deferred_write(lane, word);
 }
 
-/* Make *@chunk, with room for *@cells, in what @word stands for. False if @word can't host. */
+/*
+ * Make *@chunk, with room for *@cells, in what @word stands for, its credit that for a word in each, at most
+ * @credit; the rest is given back. False if @word can't host.
+ */
 static bool chunk_host(struct deferred *queue, unsigned long word, size_t least, u32 credit,
 		       struct deferred_chunk **chunk, u32 *cells)
 {
@@ -491,8 +510,8 @@ static bool chunk_host(struct deferred *queue, unsigned long word, size_t least,
 		return false;
 	(*chunk)->host = word;
 	(*chunk)->token = token;
-	(*chunk)->credit = (u16)credit;
 	*cells = (u32)((bytes - sizeof(**chunk) - DEFERRED_SLACK) / DEFERRED_CELL);
+	(*chunk)->credit = (u16)credit_trim(queue, credit, *cells + 1);
 	return true;
 }
 
@@ -569,7 +588,7 @@ static bool open_spare(struct deferred *queue, struct deferred_lane *lane, unsig
 	if (atomic_xchg_acquire(&lane->spare_used, 1))
 		return false;
 	chunk->host = 0;
-	chunk->credit = (u16)credit;
+	chunk->credit = (u16)credit_trim(queue, credit, DEFERRED_SPARE);
 	lane_open(queue, lane, chunk, DEFERRED_SPARE, 0);
 	lane_add(queue, lane, word);
 	return true;
@@ -607,7 +626,7 @@ static enum deferred_result lane_put(struct deferred *queue, struct deferred_lan
 /**
  * deferred_put() - queue a word.
  * @queue: the queue
- * @word: not 0 in the bits that words have not in common
+ * @word: for which deferred_is_word()
  *
  * Context: Any. Takes no lock that is not free, allocates nothing.
  * Return: DEFERRED_QUEUED, or why the word was not taken.
@@ -744,27 +763,40 @@ static void chunk_done(struct deferred *queue, struct deferred_chunk *chunk)
 	atomic_set_release(&lane->spare_used, 0); /* pairs with open_spare() */
 }
 
-/* Free what has been gathered and return its credit, then let others run. */
+/* Free what has been gathered, count it and return its credit, then let others run. */
 static void batch_free(struct deferred_drainer *drainer, enum deferred_manner manner)
 {
 	struct deferred *queue = drainer->queue;
+	u32 words = drainer->batched + drainer->hosts;
 
 	if (drainer->batched)
 		queue->ops->free(queue->owner, drainer->work, drainer->batch, drainer->batched);
-	atomic64_fetch_add_release(drainer->batched,
-				   &queue->drained); /* pairs with deferred_pending() */
-	atomic64_sub(drainer->credit, &queue->taken);
+	atomic64_fetch_add_release(words, &queue->drained); /* pairs with deferred_pending() */
+	atomic64_sub(words, &queue->taken);
 	drainer->batched = 0;
-	drainer->credit = 0;
+	drainer->hosts = 0;
 	if (manner != DRAIN_SOME)
 		cond_resched();
+}
+
+/* Whether a drain leaves it at what it has done. */
+static bool drain_stops(struct deferred_drainer *drainer, enum deferred_manner manner)
+{
+	const struct deferred *queue = drainer->queue;
+
+	if (manner == DRAIN_SOME)
+		return drainer->words >= DEFERRED_ATOMIC;
+	if (manner == DRAIN_ALL || drainer->words < drainer->looks)
+		return false;
+	drainer->looks = drainer->words + DEFERRED_BATCH;
+	return port_crowded() && (u64)atomic64_read(&queue->taken) < threshold(queue);
 }
 
 /* What is left to gather of a chunk. */
 struct gathering {
 	struct deferred_chunk *chunk;
 	u32 cell; /* the next one */
-	u64 run; /* the words of a run that come before it */
+	u64 run; /* the words of a run that come before it; it has the two cells before that */
 };
 
 /* Gather words of cells until there is no more room, or a run begins. */
@@ -797,39 +829,68 @@ static void gather_run(struct deferred_drainer *drainer, struct gathering *from)
 		drainer->batch[drainer->batched++] = ++word;
 }
 
-/* Gather the words of a chunk, so that batches are as large as can be, and be done with it. */
-static void chunk_drain(struct deferred_drainer *drainer, struct deferred_chunk *chunk,
-			enum deferred_manner manner)
+/* Gather words of a chunk, as far as there is room. False if there are no more. */
+static bool gather(struct deferred_drainer *drainer, struct gathering *from)
 {
-	struct gathering from = { .chunk = chunk };
-	struct deferred *queue = drainer->queue;
-	u32 hosts = chunk->host ? 1 : 0;
+	u32 had = drainer->batched;
 
-	drainer->words += chunk_words(chunk);
-	while (from.run || from.cell < chunk->used) {
-		if (from.run)
-			gather_run(drainer, &from);
-		else
-			gather_cells(drainer, &from);
-		if (drainer->batched == DEFERRED_BATCH)
-			batch_free(drainer, manner);
-	}
-	drainer->credit += chunk->credit;
-	chunk_done(queue, chunk);
-	atomic64_fetch_add_release(hosts, &queue->drained);
+	if (from->run)
+		gather_run(drainer, from);
+	else if (from->cell < from->chunk->used)
+		gather_cells(drainer, from);
+	else
+		return false;
+	drainer->words += drainer->batched - had;
+	from->chunk->count = (u16)(from->chunk->count - (drainer->batched - had));
+	return true;
 }
 
-/* Whether a drain leaves it at what it has done. */
-static bool drain_stops(struct deferred_drainer *drainer, enum deferred_manner manner)
+/*
+ * A drain leaves what it has not gathered of a chunk, after it has freed a batch. The word from which a run goes on
+ * is free by then: the next one takes its place.
+ */
+static void chunk_leave(struct deferred_drainer *drainer, struct gathering *from)
 {
-	const struct deferred *queue = drainer->queue;
+	struct deferred *queue = drainer->queue;
+	struct deferred_chunk *chunk = from->chunk;
 
-	if (manner == DRAIN_SOME)
-		return drainer->words >= DEFERRED_ATOMIC;
-	if (manner == DRAIN_ALL || drainer->words < drainer->looks)
-		return false;
-	drainer->looks = drainer->words + DEFERRED_BATCH;
-	return port_crowded() && (u64)atomic64_read(&queue->taken) < threshold(queue);
+	if (!from->run && from->cell < chunk->used && !chunk_cell(chunk, from->cell)) {
+		from->run = chunk_cell(chunk, from->cell + 1);
+		from->cell += 2;
+	}
+	if (from->run) {
+		chunk_replace(chunk, from->cell - 1, from->run - 1);
+		from->cell -= 3;
+		chunk_replace(chunk, from->cell, drainer->batch[DEFERRED_BATCH - 1] + 1);
+	}
+	chunk->done = (u16)from->cell;
+	port_lock(&queue->chunks);
+	chunk->next = queue->collected;
+	queue->collected = chunk;
+	port_unlock(&queue->chunks);
+}
+
+/* Gather the words of a chunk, so that batches are as large as can be. False if the drain stops before the end. */
+static bool chunk_drain(struct deferred_drainer *drainer, struct deferred_chunk *chunk,
+			enum deferred_manner manner)
+{
+	struct gathering from = { .chunk = chunk, .cell = chunk->done };
+	struct deferred *queue = drainer->queue;
+
+	while (gather(drainer, &from)) {
+		if (drainer->batched < DEFERRED_BATCH)
+			continue;
+		batch_free(drainer, manner);
+		if (chunk->count && drain_stops(drainer, manner)) {
+			chunk_leave(drainer, &from);
+			return false;
+		}
+	}
+	/* Its host is what it still stands for. */
+	drainer->hosts += chunk_words(chunk);
+	drainer->words += chunk_words(chunk);
+	chunk_done(queue, chunk);
+	return true;
 }
 
 /* Free the words of collected chunks, as long as there are any and the manner asks for it. */
@@ -842,9 +903,8 @@ static void chunks_drain(struct deferred_drainer *drainer, enum deferred_manner 
 	while (!drain_stops(drainer, manner)) {
 		struct deferred_chunk *chunk = chunk_take(drainer->queue);
 
-		if (!chunk)
+		if (!chunk || !chunk_drain(drainer, chunk, manner))
 			break;
-		chunk_drain(drainer, chunk, manner);
 	}
 	batch_free(drainer, manner);
 }

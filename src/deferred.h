@@ -18,7 +18,7 @@
 
 #define DEFERRED_BATCH 4096 /* words that a drain hands out at once, at most */
 #define DEFERRED_ATOMIC 512 /* so many are enough for a drain that may not sleep */
-#define DEFERRED_CHUNK 8192 /* words of a chunk, with its host, at most */
+#define DEFERRED_CHUNK 16384 /* words of a chunk, most of them in runs, at most */
 #define DEFERRED_CELL 6 /* bytes, of a word: see deferred_append() */
 #define DEFERRED_CELL_BITS (8 * DEFERRED_CELL)
 #define DEFERRED_SPARE_BYTES 4032 /* of cells in a lane's spare chunk */
@@ -30,6 +30,7 @@
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
 #define DEFERRED_HEIRS 4 /* cells of whose words the one that has most memory is the next host */
 #define DEFERRED_PACE 64 /* words of a run from one step to the next */
+#define DEFERRED_MORE 1024 /* words for which a run takes credit at once */
 
 enum deferred_result {
 	DEFERRED_QUEUED,
@@ -76,8 +77,9 @@ struct deferred_chunk {
 	struct deferred_chunk *next;
 	unsigned long host; /* 0: a lane's spare */
 	u64 token; /* the host's owner's */
-	u32 used; /* cells */
-	u16 count; /* words, the host not included */
+	u16 done; /* cells that were drained */
+	u16 used; /* cells */
+	u16 count; /* words, the host and what was drained not included */
 	u16 credit; /* what it took of the queue's room, its host included */
 	char cell[]; /* and room for DEFERRED_SLACK bytes behind the last */
 };
@@ -91,11 +93,12 @@ struct deferred_lane {
 	char *stop; /* words before it are just written; NULL in a run */
 	char *last; /* the cell of the word that fills the chunk */
 	struct deferred_chunk *open; /* written in the lane, read without */
-	u64 base; /* see lane_queued(); or LANE_MOVING; as well */
-	u64 total; /* the words ever queued, while base is LANE_MOVING */
+	u64 base; /* see lane_queued(); as well */
+	u64 total; /* the words ever queued, while these don't belong together: */
 	u64 start; /* the words ever queued before those of the open chunk */
 	u64 run; /* the first word that the run has no cell for */
 	char *room; /* the end of the open chunk's memory */
+	u32 moves; /* begun and ended: odd */
 	u32 fetches; /* steps that are left to fetch the next host */
 	atomic_t spare_used;
 	u32 heir; /* the number of the cell of the open chunk whose word is to host the next */
@@ -114,7 +117,7 @@ struct deferred_drainer {
 	enum deferred_manner manner; /* helper */
 	u64 words; /* taken in this drain, hosts included */
 	u64 looks; /* words after which it looks again whether others want the CPU */
-	u64 credit; /* of the chunks whose last words are in the batch */
+	u32 hosts; /* that were freed, and are not counted yet */
 	u32 batched;
 	unsigned long batch[DEFERRED_BATCH]; /* words that wait to be handed out */
 	unsigned long work[]; /* the owner's, in free() */
@@ -180,11 +183,19 @@ void deferred_stats(const struct deferred *queue, struct deferred_stats *stats);
  */
 static inline void deferred_write(struct deferred_lane *lane, u64 word)
 {
-	put_unaligned_le64(word, lane->next);
-	WRITE_ONCE(lane->next, lane->next + DEFERRED_CELL);
+	char *next = lane->next;
+
+	put_unaligned_le64(word, next);
+	WRITE_ONCE(lane->next, next + DEFERRED_CELL);
 }
 
-/* Add a word to the open chunk, if that is all there is to do. In the lane. */
+/* Whether this can be a word: it has what all have in common, and something else. */
+static inline bool deferred_is_word(const struct deferred *queue, u64 word)
+{
+	return word - queue->common - 1 < (1ULL << DEFERRED_CELL_BITS) - 1;
+}
+
+/* Add a word to the open chunk, if it is one and that is all there is to do. In the lane. */
 static inline bool deferred_append(const struct deferred *queue, struct deferred_lane *lane,
 				   u64 word)
 {
@@ -192,8 +203,7 @@ static inline bool deferred_append(const struct deferred *queue, struct deferred
 		WRITE_ONCE(lane->follow, word + 1);
 		return true;
 	}
-	if (unlikely(word >> DEFERRED_CELL_BITS << DEFERRED_CELL_BITS != queue->common ||
-		     lane->next >= lane->stop))
+	if (unlikely(!deferred_is_word(queue, word) || lane->next >= lane->stop))
 		return false;
 	deferred_write(lane, word);
 	return true;
@@ -208,7 +218,7 @@ static inline struct deferred_lane *deferred_own(const struct deferred *queue, u
 /**
  * deferred_put_fast() - queue a word where that takes but a few stores.
  * @queue: the queue
- * @word: what has not the bits in common that words have is none
+ * @word: anything, but see deferred_is_word()
  *
  * Context: Any.
  * Return: true if the word was queued; else there is deferred_put().

@@ -84,7 +84,7 @@ int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t fl
 void handles_put(struct handles *handles, struct handle_stock stock);
 u32 handle_get_slow(struct handles *handles, gfp_t flags);
 void handle_put_slow(struct handles *handles, u32 index);
-void handles_destock(struct handles *handles);
+bool handles_destock(struct handles *handles);
 void handle_block_list(struct handles *handles, u32 number);
 
 void handles_fold(struct handles *handles);
@@ -98,6 +98,15 @@ bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new, 
 static inline bool handle_stock_empty(const struct handle_stock *stock)
 {
 	return !stock->free;
+}
+
+/* One free entry. */
+static inline struct handle_stock handle_stock_of(u32 index)
+{
+	return (struct handle_stock){
+		.free = 1ULL << index % HANDLE_BLOCK,
+		.block = index / HANDLE_BLOCK,
+	};
 }
 
 /*

@@ -186,8 +186,8 @@ void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspa
 	pool_work_in(pool, zspage_release(&pool->zspages, class, zspage));
 }
 
-/* Free an object that was claimed. */
-static void free_claimed(struct zs_pool *pool, const struct location *object)
+/* Free the slot of an object that was claimed; its handle is left to the caller. */
+static void free_slot(struct zs_pool *pool, const struct location *object)
 {
 	struct size_class *class =
 		zspage_class(zspage_at(&pool->zspages, object->zspage), &pool->classes);
@@ -196,7 +196,6 @@ static void free_claimed(struct zs_pool *pool, const struct location *object)
 	port_lock(&class->lock);
 	empty = object_put(pool, class, object, &half);
 	port_unlock(&class->lock);
-	handle_put(&pool->handles, object->index);
 	pool_notice(pool, half);
 	if (empty)
 		pool_release(pool, class, object->zspage);
@@ -215,10 +214,12 @@ void zs_free(struct zs_pool *pool, unsigned long handle)
 
 	if (!pool_check(pool, "zs_free() of no pool") || !handle || zs_is_err(handle))
 		return;
-	if (likely(claim(pool, handle, &object)))
-		free_claimed(pool, &object);
-	else
+	if (unlikely(!claim(pool, handle, &object))) {
 		pool_bad_handle(pool, handle);
+		return;
+	}
+	free_slot(pool, &object);
+	handle_put(&pool->handles, object.index);
 }
 
 static void prefetch_entry(const struct zs_pool *pool, unsigned long handle)
@@ -444,7 +445,9 @@ static void pool_unhost(void *owner, unsigned long handle, u64 token)
 	struct location object = location_of(token, handle);
 
 	zspage_unpin(zspage_at(&pool->zspages, object.zspage));
-	free_claimed(pool, &object);
+	free_slot(pool, &object);
+	/* Not by way of a lane, as those who drain store nothing, and are to have none. */
+	handles_put(&pool->handles, handle_stock_of(object.index));
 }
 
 static void pool_drain_batch(void *owner, void *work, const unsigned long *handles,
@@ -473,7 +476,7 @@ static const struct deferred_ops pool_deferred_ops = {
 /* Not as fast as can be, or not at all. */
 static noinline void free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	if (!handle_is_ours(&pool->handles, handle) ||
+	if (!deferred_is_word(&pool->deferred, handle) ||
 	    deferred_put(&pool->deferred, handle) != DEFERRED_QUEUED)
 		zs_free(pool, handle);
 }
@@ -497,7 +500,7 @@ void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
 	if (!pool_check(pool, "zs_free_deferred() of no pool"))
 		return;
-	/* Neither 0 nor an error value has a pool's tag, which is what all its handles have in common. */
+	/* Its tag is what a pool's handles have in common; neither 0 nor an error value has it. */
 	if (unlikely(!deferred_put_fast(&pool->deferred, handle)))
 		free_deferred(pool, handle);
 }
@@ -537,16 +540,19 @@ static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_
 	return 0;
 }
 
-/* There is no memory: free what waits to be freed. True if that may have helped. */
+/* There is no memory: free what waits to be freed, and what others have in stock. True if that may have helped. */
 static bool pool_relieve(struct zs_pool *pool, gfp_t flags)
 {
 	u64 freed = deferred_pending(&pool->deferred);
+	bool stocked = false;
 
-	if (port_may_sleep(flags))
+	if (port_may_sleep(flags)) {
 		deferred_flush(&pool->deferred);
-	else
+		stocked = handles_destock(&pool->handles);
+	} else {
 		deferred_try_drain(&pool->deferred, DRAIN_SOME, &freed);
-	return freed != 0;
+	}
+	return freed || stocked;
 }
 
 /* A call that may not wait found nothing: have the worker see to it that the next one does. */
@@ -680,8 +686,9 @@ static void pool_restock(struct zs_pool *pool)
 	if (!index)
 		return;
 	if (handles_refill(&pool->handles, &handles, GFP_KERNEL))
-		return;
-	handles_put(&pool->handles, handles);
+		handles_destock(&pool->handles);
+	else
+		handles_put(&pool->handles, handles);
 	class_get_zspage(pool, &pool->classes.class[index - 1], GFP_KERNEL, NUMA_NO_NODE);
 }
 

@@ -70,10 +70,7 @@ u32 handle_get_slow(struct handles *handles, gfp_t flags)
 void handle_put_slow(struct handles *handles, u32 index)
 {
 	struct handle_lane *lane = gates_enter(&handles->lanes, port_lane_claim());
-	struct handle_stock other = {
-		.free = 1ULL << index % HANDLE_BLOCK,
-		.block = index / HANDLE_BLOCK,
-	};
+	struct handle_stock other = handle_stock_of(index);
 
 	if (lane) {
 		other = handle_stock_put(&lane->freed, index);
@@ -89,12 +86,20 @@ static bool any_lane(const void *lane)
 	return true;
 }
 
-static void lane_destock(void *handles, void *arg)
-{
-	struct handle_lane *lane = arg;
+/* Who takes stocks out of lanes, and whether there were any. */
+struct destocking {
+	struct handles *handles;
+	bool any;
+};
 
-	handles_put(handles, lane->stock);
-	handles_put(handles, lane->freed);
+static void lane_destock(void *arg, void *visited)
+{
+	struct destocking *destocking = arg;
+	struct handle_lane *lane = visited;
+
+	destocking->any |= !handle_stock_empty(&lane->stock) || !handle_stock_empty(&lane->freed);
+	handles_put(destocking->handles, lane->stock);
+	handles_put(destocking->handles, lane->freed);
 	lane->stock.free = 0;
 	lane->freed.free = 0;
 }
@@ -104,10 +109,14 @@ static void lane_destock(void *handles, void *arg)
  * @handles: the pool's handles
  *
  * Context: May sleep; no lock is held.
+ * Return: whether there were any.
  */
-void handles_destock(struct handles *handles)
+bool handles_destock(struct handles *handles)
 {
+	struct destocking destocking = { .handles = handles };
+
 	port_mutex_lock(&handles->destock);
-	gates_visit(&handles->lanes, any_lane, lane_destock, handles);
+	gates_visit(&handles->lanes, any_lane, lane_destock, &destocking);
 	port_mutex_unlock(&handles->destock);
+	return destocking.any;
 }

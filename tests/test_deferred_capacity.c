@@ -6,6 +6,8 @@
  */
 #include "helpers.h"
 
+#include <pthread.h>
+
 #include "pool.h"
 
 static unsigned long long capacity_of(size_t budget)
@@ -81,6 +83,52 @@ static void test_exact(void **state)
 	check_exact(page_size(), 2000);
 }
 
+#define PRODUCERS 40
+
+static pthread_barrier_t all_deferred;
+
+struct producer {
+	pthread_t thread;
+	struct zs_pool *pool;
+	unsigned long handle;
+};
+
+static void *defer_one(void *arg)
+{
+	const struct producer *producer = arg;
+
+	zs_free_deferred(producer->pool, producer->handle);
+	pthread_barrier_wait(&all_deferred);
+	return NULL;
+}
+
+/* That many have a chunk each that is nearly empty keeps no more than a part of the capacity from the others. */
+static void test_many_producers(void **state)
+{
+	struct zs_pool *pool = make_pool((struct zs_pool_options){
+		.deferred_budget = 128UL << 20,
+		.deferred_delay_ms = NEVER_MS,
+	});
+	struct producer producer[PRODUCERS];
+
+	(void)state;
+	assert_int_equal(pthread_barrier_init(&all_deferred, NULL, PRODUCERS), 0);
+	for (unsigned int i = 0; i < PRODUCERS; i++) {
+		producer[i] =
+			(struct producer){ .pool = pool, .handle = object_make(pool, 1000, i) };
+		assert_int_equal(pthread_create(&producer[i].thread, NULL, defer_one, &producer[i]),
+				 0);
+	}
+	for (unsigned int i = 0; i < PRODUCERS; i++)
+		pthread_join(producer[i].thread, NULL);
+	assert_int_equal(deferred_stat(pool, "pending"), PRODUCERS);
+	assert_int_equal(deferred_stat(pool, "fallbacks_full"), 0);
+	zs_free_deferred_flush(pool);
+	assert_int_equal(zs_get_total_pages(pool), 0);
+	pthread_barrier_destroy(&all_deferred);
+	zs_destroy_pool(pool);
+}
+
 /* Once lifted, the budget is no limit: many times the default capacity waits. */
 static void test_lifted(void **state)
 {
@@ -106,6 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_exact),
+		cmocka_unit_test(test_many_producers),
 		cmocka_unit_test(test_lifted),
 	};
 

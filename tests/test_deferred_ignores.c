@@ -61,6 +61,40 @@ static void test_among_others(void **state)
 	zs_destroy_pool(pool);
 }
 
+#define MANY 1000 /* more than half of which would wake the worker */
+
+/* Nor before, within, or after a run of handles that follow one another. */
+static void test_among_many(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long handles[MANY];
+	unsigned long late;
+
+	(void)state;
+	for (unsigned int i = 0; i < MANY; i++)
+		handles[i] = object_make(pool, 1000, i);
+	late = object_make(pool, 1000, MANY);
+	for (unsigned int i = 0; i < MANY; i++) {
+		if (i % 100 == 0) {
+			for (unsigned int k = 0; k < NOTHINGS; k++)
+				zs_free_deferred(pool, nothings[k]);
+			assert_int_equal(deferred_stat(pool, "pending"),
+					 i < MANY / 2 ? i : i - MANY / 2);
+		}
+		zs_free_deferred(pool, handles[i]);
+		if (i == MANY / 2 - 1) { /* the lane has had a run, and has no chunk */
+			zs_free_deferred_flush(pool);
+			zs_free_deferred(pool, 0);
+			assert_int_equal(deferred_stat(pool, "pending"), 0);
+		}
+	}
+	zs_free_deferred_flush(pool);
+	assert_int_equal(deferred_stat(pool, "queued"), MANY);
+	assert_int_equal(misuses_of(pool), 0);
+	assert_true(object_holds(pool, late, 1000, MANY));
+	zs_destroy_pool(pool);
+}
+
 static void test_at_once(void **state)
 {
 	struct zs_pool *pool = make_lazy_pool();
@@ -79,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deferred),
 		cmocka_unit_test(test_among_others),
+		cmocka_unit_test(test_among_many),
 		cmocka_unit_test(test_at_once),
 	};
 

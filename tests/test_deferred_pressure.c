@@ -5,6 +5,8 @@
  */
 #include "helpers.h"
 
+#include <pthread.h>
+
 #include "wrap_mmap.h"
 
 #define MOST 40000
@@ -112,6 +114,42 @@ static void test_other_size(void **state)
 	empty(full);
 }
 
+#define FREED_BY_OTHER 60
+
+static pthread_barrier_t freed_by_other;
+
+/* Frees some objects, and lives on: their handles' entries came back to it. */
+static void *free_some(void *arg)
+{
+	struct full_pool *full = arg;
+
+	for (unsigned int i = 0; i < FREED_BY_OTHER; i++)
+		zs_free(full->pool, full->handles[--full->count]);
+	pthread_barrier_wait(&freed_by_other);
+	pthread_barrier_wait(&freed_by_other);
+	return NULL;
+}
+
+/* When there are no more entries, what another thread keeps for itself is taken from it. */
+static void test_stocked_by_other(void **state)
+{
+	struct full_pool *full =
+		fill(10, 0); /* for so small ones it is entries that there are none of */
+	pthread_t other;
+
+	(void)state;
+	assert_int_equal(pthread_barrier_init(&freed_by_other, NULL, 2), 0);
+	assert_int_equal(pthread_create(&other, NULL, free_some, full), 0);
+	pthread_barrier_wait(&freed_by_other);
+	for (unsigned int i = 0; i < FREED_BY_OTHER; i++)
+		full->handles[full->count++] = object_alloc(full->pool, 10);
+	assert_int_equal(zs_err(zs_malloc(full->pool, 10, GFP_KERNEL, NUMA_NO_NODE)), -ENOMEM);
+	pthread_barrier_wait(&freed_by_other);
+	pthread_join(other, NULL);
+	pthread_barrier_destroy(&freed_by_other);
+	empty(full);
+}
+
 /* Without memory and with nothing pending it fails, and nothing is spoilt. */
 static void test_nothing_pending(void **state)
 {
@@ -148,9 +186,9 @@ static void test_compact(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_drained_first), cmocka_unit_test(test_drained_first_nowait),
-		cmocka_unit_test(test_other_size),    cmocka_unit_test(test_nothing_pending),
-		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_drained_first),	cmocka_unit_test(test_drained_first_nowait),
+		cmocka_unit_test(test_other_size),	cmocka_unit_test(test_stocked_by_other),
+		cmocka_unit_test(test_nothing_pending), cmocka_unit_test(test_compact),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

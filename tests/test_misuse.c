@@ -148,6 +148,12 @@ static void defer_unused(struct victims *v)
 	defer(v, v->unused);
 }
 
+/* Of the pool's tag, and nothing else: the queue has nothing to tell it from none. */
+static void defer_bare(struct victims *v)
+{
+	defer(v, v->live >> 48 << 48);
+}
+
 static void defer_of_no_pool(struct victims *v)
 {
 	zs_free_deferred(NULL, v->live);
@@ -421,6 +427,7 @@ static const struct misuse misuses[] = {
 	{ "deferred number", defer_number, FOREIGN, false },
 	{ "deferred invented", defer_invented, UNGIVEN, false },
 	{ "deferred unused", defer_unused, UNGIVEN, false },
+	{ "deferred bare", defer_bare, UNGIVEN, false },
 	{ "deferred no pool", defer_of_no_pool, NO_POOL, true },
 	{ "flush no pool", flush_no_pool, NO_POOL, true },
 	{ "bulk dead", bulk_dead, FREED, false },

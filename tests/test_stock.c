@@ -104,6 +104,48 @@ static void test_one_after_the_other(void **state)
 	assert_none_lost(1000);
 }
 
+/* Whatever its size, and however it was with others in between. */
+static void test_any_size(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	uint64_t seed = random_seed();
+	unsigned long handle[1000];
+
+	(void)state;
+	for (unsigned int i = 0; i < 1000; i++) {
+		handle[i] = object_alloc(pool, next_random(&seed) % page_size() + 1);
+		if (i)
+			assert_int_equal(handle[i], handle[i - 1] + 1);
+	}
+	zs_free_bulk(pool, handle, 1000);
+	zs_destroy_pool(pool);
+}
+
+static void *flush_and_tell(void *arg)
+{
+	zs_free_deferred_flush(arg);
+	return (void *)(uintptr_t)port_lane_own;
+}
+
+/* Who only drains has no lane: these are for those who store and free. */
+static void test_none_for_drains(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long *objects = objects_make(pool, 1000, 1000);
+	pthread_t thread;
+	void *lane;
+
+	(void)state;
+	for (unsigned int i = 0; i < 1000; i++)
+		zs_free_deferred(pool, objects[i]);
+	assert_int_equal(pthread_create(&thread, NULL, flush_and_tell, pool), 0);
+	assert_int_equal(pthread_join(thread, &lane), 0);
+	assert_int_equal((uintptr_t)lane, 0);
+	assert_int_equal(zs_get_total_pages(pool), 0);
+	free(objects);
+	zs_destroy_pool(pool);
+}
+
 static void test_last_comes_first(void **state)
 {
 	u32 index[HANDLE_BLOCK];
@@ -258,6 +300,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one_after_the_other, setup, teardown),
+		cmocka_unit_test(test_any_size),
+		cmocka_unit_test(test_none_for_drains),
 		cmocka_unit_test_setup_teardown(test_last_comes_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),

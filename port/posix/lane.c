@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Which lane of the deferred queues is whose, and the fence that keeps others out of it.
+ * Which lane of the deferred queues and of the handles is whose, and the fence that keeps others out of it.
  *
  * A thread is given the lowest free lane, the same one in every pool, when it first needs one, and
  * gives it back when it ends. What it has queued stays there, for a drain or for the next owner.
@@ -13,12 +13,12 @@
 
 #include "port.h"
 
-_Static_assert(PORT_LANES <= 64, "the lanes that are taken are the bits of a word");
+#define WORD_LANES 64U
 
 _Thread_local int port_lane_own;
 bool port_membarrier;
 
-static atomic64_t taken = { 1 }; /* lane 0 is nobody's */
+static atomic64_t taken[PORT_LANES / WORD_LANES] = { { 1 } }; /* a bit a lane; lane 0 is nobody's */
 static pthread_key_t key; /* whose destructor notices the end of a thread */
 static bool key_made;
 
@@ -28,10 +28,12 @@ static int membarrier(int command)
 }
 
 /* The release pairs with the acquire in port_lane_claim(): the next owner sees what this one did. */
-static void lane_give_back(void *lane)
+static void lane_give_back(void *arg)
 {
+	uintptr_t lane = (uintptr_t)arg;
+
 	port_lane_own = -1;
-	atomic64_fetch_andnot_release(1ULL << (uintptr_t)lane, &taken);
+	atomic64_fetch_andnot_release(1ULL << lane % WORD_LANES, &taken[lane / WORD_LANES]);
 }
 
 __attribute__((constructor(101))) static void lane_init(void)
@@ -48,17 +50,29 @@ __attribute__((destructor)) static void lane_exit(void)
 	key_made = false;
 }
 
-static unsigned int lane_take(void)
+/* The lowest bit of a word that was clear, which is set now; WORD_LANES if there is none. */
+static unsigned int bit_take(atomic64_t *word)
 {
-	u64 old = atomic64_read(&taken);
+	u64 old = atomic64_read(word);
 
 	while (~old) {
-		unsigned int lane = __ffs64(~old);
-		u64 seen = atomic64_cmpxchg(&taken, old, old | 1ULL << lane);
+		unsigned int bit = __ffs64(~old);
+		u64 seen = atomic64_cmpxchg(word, old, old | 1ULL << bit);
 
 		if (seen == old)
-			return lane;
+			return bit;
 		old = seen;
+	}
+	return WORD_LANES;
+}
+
+static unsigned int lane_take(void)
+{
+	for (unsigned int i = 0; i < PORT_LANES / WORD_LANES; i++) {
+		unsigned int bit = bit_take(&taken[i]);
+
+		if (bit < WORD_LANES)
+			return i * WORD_LANES + bit;
 	}
 	return 0;
 }

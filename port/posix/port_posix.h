@@ -340,7 +340,7 @@ bool port_crowded(void);
  * Lanes: see lane.c. A thread keeps its own for as long as it lives. Above 0 the number of the
  * thread's lane, 0 as long as it has not asked, below if it can have none.
  */
-#define PORT_LANES 64U
+#define PORT_LANES 256U /* one of which is nobody's */
 
 extern _Thread_local int port_lane_own __attribute__((tls_model("initial-exec")));
 
