@@ -367,14 +367,24 @@ static void test_stored_while_discarded(void **state)
 /* An entry that is in a lane's stock may be handed out at any time: its page is left. */
 static void test_stocked(void **state)
 {
+	const struct handle_lane *lane;
+
 	(void)state;
 	setup_pool();
-	for (size_t i = 0; i < OBJECTS; i++)
+	/* Last those in the middle, whose pages could be folded. */
+	for (size_t k = 0; k < OBJECTS; k++) {
+		size_t i = (k + OBJECTS / 2) % OBJECTS;
+
 		if (next_random(&state_of_random) % KEEP_ONE_IN) {
 			zs_free(pool, object[i].handle);
 			lose(i);
 		}
+	}
+	lane = handle_own(&pool->handles, port_lane_claim());
+	assert_false(handle_stock_empty(&lane->freed));
 	handles_fold(&pool->handles);
+	assert_false(handle_block_at(&pool->handles, lane->freed.block)->folded);
+	assert_true(pool->handles.folded_pages > 0);
 	check_invariants(pool, check_objects(), 0);
 	store_the_rest();
 	check_invariants(pool, check_objects(), 0);
