@@ -9,6 +9,7 @@ set logscale y
 set yrange [1:]
 set grid y
 set key outside top right horizontal
+set rmargin 10 # for the last name
 set style data histograms
 set style histogram errorbars gap 1.5 linewidth 1
 set style fill solid 0.8 border
