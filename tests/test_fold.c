@@ -392,6 +392,33 @@ static void test_stocked(void **state)
 	zs_destroy_pool(pool);
 }
 
+/* An entry that came back while its page is folded is in stock, and is not handed out from there. */
+static void test_came_back_folded(void **state)
+{
+	struct handles *handles;
+	unsigned long handle;
+	size_t i = 0;
+
+	(void)state;
+	setup_pool();
+	handles = &pool->handles;
+	drop_most();
+	zs_compact(pool);
+	while (!object[i].handle ||
+	       !handle_block_at(handles, (u32)object[i].handle / HANDLE_BLOCK)->folded)
+		assert_true(++i < OBJECTS);
+	zs_free(pool, object[i].handle);
+	assert_int_equal(handle_own(handles, port_lane_claim())->freed.block,
+			 (u32)object[i].handle / HANDLE_BLOCK);
+	lose(i);
+	handle = object_alloc(pool, 100);
+	assert_false(handle_block_at(handles, (u32)handle / HANDLE_BLOCK)->folded);
+	zs_free(pool, handle);
+	check_invariants(pool, check_objects(), 0);
+	check_stale();
+	zs_destroy_pool(pool);
+}
+
 #define KEPT 500
 #define TURNS 12
 
@@ -484,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_spent),
 		cmocka_unit_test(test_stored_while_discarded),
 		cmocka_unit_test(test_stocked),
+		cmocka_unit_test(test_came_back_folded),
 		cmocka_unit_test(test_beside_others),
 	};
 
