@@ -19,7 +19,7 @@
 #define DEFERRED_BATCH 4096 /* words that a drain hands out at once, at most */
 #define DEFERRED_ATOMIC 512 /* so many are enough for a drain that may not sleep */
 #define DEFERRED_CHUNK 16384 /* words of a chunk, most of them in runs, at most */
-#define DEFERRED_CELL 6 /* bytes, of a word: see deferred_append() */
+#define DEFERRED_CELL 6 /* bytes, of a word: see deferred_write() */
 #define DEFERRED_CELL_BITS (8 * DEFERRED_CELL)
 #define DEFERRED_SPARE_BYTES 4032 /* of cells in a lane's spare chunk */
 #define DEFERRED_SPARE (DEFERRED_SPARE_BYTES / DEFERRED_CELL - 1) /* cells there */

@@ -125,7 +125,7 @@ static void test_pairs(void **state)
 
 static unsigned int drained;
 
-static void check_order(struct fake_owner *owner, unsigned int count)
+static void count_drained(struct fake_owner *owner, unsigned int count)
 {
 	(void)owner;
 	drained += count;
@@ -138,7 +138,7 @@ static void test_long(void **state)
 
 	(void)state;
 	drained = 0;
-	owner->in_free = check_order;
+	owner->in_free = count_drained;
 	put_words(owner, 10); /* so that batches end in the midst of runs */
 	skip_word(owner);
 	put_words(owner, 100000);

@@ -16,27 +16,18 @@
 static struct handles *handles;
 static atomic_uchar given[ENTRIES];
 
-/* In threads, too, so it ends the program. */
-static void check(bool so, const char *what, u32 index)
-{
-	if (so)
-		return;
-	fprintf(stderr, "entry %u %s\n", index, what);
-	abort();
-}
-
 static u32 get(void)
 {
 	u32 index = handle_get(handles, GFP_KERNEL);
 
-	check(index >= HANDLE_BLOCK && index < ENTRIES, "is none", index);
-	check(!atomic_exchange(&given[index], 1), "is given out twice", index);
+	CHILD_CHECK(index >= HANDLE_BLOCK && index < ENTRIES); /* in threads, too */
+	CHILD_CHECK(!atomic_exchange(&given[index], 1));
 	return index;
 }
 
 static void put(u32 index)
 {
-	check(atomic_exchange(&given[index], 0), "was not given out", index);
+	CHILD_CHECK(atomic_exchange(&given[index], 0));
 	handle_put(handles, index);
 }
 
