@@ -66,7 +66,7 @@ static void class_init(struct size_class *class, u32 index, size_t size, struct 
 	class->index = index;
 	class->size = (u32)size;
 	class->geometry = geometry;
-	class->half = geometry.slots / 2;
+	class->group_scale = DIV_ROUND_UP(ZS_GROUPS * GROUP_ONE, geometry.slots);
 }
 
 static size_t step_bytes(u32 steps)

@@ -16,6 +16,7 @@
 #define CUT_OBJECTS 200 /* classes are cut for so many objects of each size in steps, */
 #define CUT_PAGES 32 /* and for so many pages of them more */
 #define ZS_GROUPS 4 /* fullness groups, by quarters; a full zspage is in none */
+#define GROUP_ONE (ZS_MAX_SLOTS * ZS_MAX_SLOTS) /* so fine that rounding up makes no difference */
 
 /* How a zspage of some class is cut. */
 struct geometry {
@@ -34,7 +35,7 @@ struct class_cut {
 struct size_class {
 	/* One cache line, which is all that most frees need. */
 	struct port_lock lock; /* protects all that is not constant; see pool.c */
-	u32 half; /* slots, constant: a zspage that falls to so many makes the pool look if it is sparse */
+	u32 group_scale; /* constant: fullness groups a slot, in parts of GROUP_ONE, rounded up */
 	struct geometry geometry; /* constant */
 	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
 	unsigned long objects; /* written under the lock, read without */

@@ -125,21 +125,16 @@ static bool claim(struct zs_pool *pool, unsigned long handle, struct location *o
 	return true;
 }
 
-/*
- * Under the class lock: free an object's slot. True if the zspage is empty and to be released; else
- * *@half is set if it is half empty from now on.
- */
-static bool object_put(struct zs_pool *pool, struct size_class *class,
-		       const struct location *object, bool *half)
+/* Under the class lock: free an object's slot. */
+static inline enum zspage_left object_put(struct zs_pool *pool, struct size_class *class,
+					  const struct location *object)
 {
+	enum zspage_left left = zspage_put(&pool->zspages, class, object->zspage, object->slot);
+
 	WRITE_ONCE(class->objects, class->objects - 1);
-	if (!zspage_put(&pool->zspages, class, object->zspage, object->slot)) {
-		if (zspage_at(&pool->zspages, object->zspage)->inuse == class->half)
-			*half = true;
-		return false;
-	}
-	WRITE_ONCE(class->zspages, class->zspages - 1);
-	return true;
+	if (unlikely(left == ZSPAGE_NONE))
+		WRITE_ONCE(class->zspages, class->zspages - 1);
+	return left;
 }
 
 /* Have the worker run within so many milliseconds, or not if that is -1. */
@@ -152,9 +147,9 @@ static void pool_work_in(struct zs_pool *pool, int delay_ms)
 #define SPARSE_DELAY_MS 100 /* until a pool looks whether it has become sparse */
 
 /* A zspage is half empty: have the worker look whether the pool has become sparse. */
-static void pool_notice(struct zs_pool *pool, bool half)
+static void pool_notice(struct zs_pool *pool)
 {
-	if (unlikely(half) && pool->compact_share)
+	if (pool->compact_share)
 		pool_work_in(pool, SPARSE_DELAY_MS);
 }
 
@@ -191,14 +186,15 @@ static void free_slot(struct zs_pool *pool, const struct location *object)
 {
 	struct size_class *class =
 		zspage_class(zspage_at(&pool->zspages, object->zspage), &pool->classes);
-	bool empty, half = false;
+	enum zspage_left left;
 
 	port_lock(&class->lock);
-	empty = object_put(pool, class, object, &half);
+	left = object_put(pool, class, object);
 	port_unlock(&class->lock);
-	pool_notice(pool, half);
-	if (empty)
+	if (unlikely(left == ZSPAGE_NONE))
 		pool_release(pool, class, object->zspage);
+	else if (unlikely(left == ZSPAGE_HALF))
+		pool_notice(pool);
 }
 
 /**
@@ -281,13 +277,18 @@ static void batch_free_class(struct zs_pool *pool, struct free_batch *batch, u32
 
 	for (u32 i = first; i;) {
 		port_lock(&class->lock);
-		for (u32 held = 0; i && held < BATCH_HOLD; held++, i = batch->next[i - 1])
-			if (object_put(pool, class, &batch->object[i - 1], &half))
+		for (u32 held = 0; i && held < BATCH_HOLD; held++, i = batch->next[i - 1]) {
+			enum zspage_left left = object_put(pool, class, &batch->object[i - 1]);
+
+			if (left == ZSPAGE_NONE)
 				batch->emptied[emptied++] = batch->object[i - 1].zspage;
+			half |= left == ZSPAGE_HALF;
+		}
 		port_unlock(&class->lock);
 	}
 	batch->first[index] = 0;
-	pool_notice(pool, half);
+	if (half)
+		pool_notice(pool);
 	while (emptied)
 		pool_release(pool, class, batch->emptied[--emptied]);
 }

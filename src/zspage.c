@@ -181,28 +181,17 @@ static void zspages_hold(struct zspages *zspages, struct size_class *class, u32 
 	atomic64_add(more, &zspages->pages);
 }
 
-/* Whether a zspage of which so many slots are used, not all, belongs to a fullness group. */
-static bool group_has(const struct size_class *class, u32 group, u32 inuse)
-{
-	return inuse * ZS_GROUPS - group * class->geometry.slots < class->geometry.slots;
-}
-
 /* Change how many slots are used, and the list with it. A full zspage is in none. */
 static void zspage_count(struct zspages *zspages, struct size_class *class, u32 number, u32 inuse)
 {
 	struct zspage *zspage = zspage_at(zspages, number);
-	bool was_listed = !zspage_is_full(zspage, class);
-	bool is_listed = inuse != class->geometry.slots;
+	u32 from = zspage_group(class, zspage->inuse);
+	u32 to = zspage_group(class, inuse);
 
-	if (was_listed && is_listed &&
-	    group_has(class, zspage_group(class, zspage->inuse), inuse)) {
-		WRITE_ONCE(zspage->inuse, (u16)inuse);
-		return;
-	}
-	if (was_listed)
+	if (from != to && from < ZS_GROUPS)
 		zspage_unlist(zspages, class, number);
 	WRITE_ONCE(zspage->inuse, (u16)inuse);
-	if (is_listed)
+	if (from != to && to < ZS_GROUPS)
 		zspage_list(zspages, class, number);
 }
 
@@ -233,31 +222,26 @@ u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u3
 	return (u8)slot;
 }
 
-/**
- * zspage_put() - free a slot.
- * @zspages: the pool's zspages
- * @class: its class
- * @number: the zspage
- * @slot: one that is used
- *
- * Context: Under the class lock.
- * Return: true if that was the last: the zspage is in no list then, and the caller's to release.
- */
-bool zspage_put(struct zspages *zspages, struct size_class *class, u32 number, u8 slot)
+/* zspage_put(), where the end of the zspage or its place in a list may change. */
+enum zspage_left zspage_put_slow(struct zspages *zspages, struct size_class *class, u32 number,
+				 u8 slot)
 {
 	struct zspage *zspage = zspage_at(zspages, number);
 	u64 *word = &zspage->used[slot / 64];
-	u32 end = zspage_end(zspage, class);
+	bool was_more = zspage_group(class, zspage->inuse) >= ZS_GROUPS / 2;
+	u32 end;
 
 	WRITE_ONCE(*word, *word & ~(1ULL << slot % 64));
-	if (slot + 1U == end)
-		zspages_hold(zspages, class, end, zspage_end(zspage, class));
+	end = zspage_end(zspage, class);
+	if (slot >= end)
+		zspages_hold(zspages, class, slot + 1U, end);
 	if (zspage->inuse > 1) {
 		zspage_count(zspages, class, number, zspage->inuse - 1U);
-		return false;
+		return was_more && zspage->inuse * 2U <= class->geometry.slots ? ZSPAGE_HALF :
+										 ZSPAGE_SOME;
 	}
 	if (!zspage_is_full(zspage, class))
 		zspage_unlist(zspages, class, number);
 	WRITE_ONCE(zspage->inuse, 0);
-	return true;
+	return ZSPAGE_NONE;
 }

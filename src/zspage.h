@@ -41,6 +41,13 @@ struct zspage {
 	struct port_chain chain;
 };
 
+/* What is left of a zspage of which a slot was freed. */
+enum zspage_left {
+	ZSPAGE_SOME,
+	ZSPAGE_HALF, /* or less, and it was more: told at least once while it empties */
+	ZSPAGE_NONE, /* it is empty, in no list, and to be released */
+};
+
 /* The descriptors of one length in lines. */
 struct descriptors {
 	u32 dead; /* the first that can be used again; those in blank pages are not in this list */
@@ -79,7 +86,8 @@ void zspage_replaced(struct zspages *zspages, u32 number);
 void zspage_list(struct zspages *zspages, struct size_class *class, u32 number);
 void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number);
 u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u32 handle);
-bool zspage_put(struct zspages *zspages, struct size_class *class, u32 number, u8 slot);
+enum zspage_left zspage_put_slow(struct zspages *zspages, struct size_class *class, u32 number,
+				 u8 slot);
 
 u32 descriptor_alloc(struct zspages *zspages, u32 lines, gfp_t flags);
 u32 descriptor_reserve(struct zspages *zspages, u32 lines, u32 from, u32 to);
@@ -120,15 +128,7 @@ static inline u32 *zspage_handles(struct zspage *zspage, const struct size_class
 /* inuse * ZS_GROUPS / slots, for less than a division takes; below ZS_GROUPS unless it is full. */
 static inline u32 zspage_group(const struct size_class *class, u32 inuse)
 {
-	u32 slots = class->geometry.slots;
-	u32 group = 0;
-
-	inuse *= ZS_GROUPS;
-	while (group < ZS_GROUPS && inuse >= slots) {
-		inuse -= slots;
-		group++;
-	}
-	return group;
+	return inuse * class->group_scale / GROUP_ONE;
 }
 
 /* Where in a zspage nothing is stored any more: the slot behind the last that is used. */
@@ -164,6 +164,34 @@ static inline u32 class_partial(const struct size_class *class)
 		if (class->partial[group])
 			return class->partial[group];
 	return 0;
+}
+
+/**
+ * zspage_put() - free a slot.
+ * @zspages: the pool's zspages
+ * @class: its class
+ * @number: the zspage
+ * @slot: one that is used
+ *
+ * Context: Under the class lock.
+ * Return: what is left of the zspage.
+ */
+static inline enum zspage_left zspage_put(struct zspages *zspages, struct size_class *class,
+					  u32 number, u8 slot)
+{
+	struct zspage *zspage = zspage_at(zspages, number);
+	u64 *word = &zspage->used[slot / 64];
+	u64 used = *word & ~(1ULL << slot % 64);
+	u32 inuse = zspage->inuse - 1U;
+
+	/* Mostly a later slot is used, so that its end is where it was, and it stays in its list. */
+	if (likely(used >> slot % 64 &&
+		   zspage_group(class, inuse) == zspage_group(class, inuse + 1))) {
+		WRITE_ONCE(*word, used);
+		WRITE_ONCE(zspage->inuse, (u16)inuse);
+		return ZSPAGE_SOME;
+	}
+	return zspage_put_slow(zspages, class, number, slot);
 }
 
 /*
