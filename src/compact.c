@@ -6,8 +6,8 @@
  * long as the class has more free slots than a zspage holds, until nothing can be gained. What room is
  * left then is moved to the end of one zspage, whose last pages a host may give back. One zspage
  * is emptied under one hold of the class lock, frozen: readers that come meanwhile wait for that
- * lock once. A zspage that somebody has pinned is passed over; nothing waits for a reader. An object
- * that is just being freed stays where it is: its entry is dead, so it can't be moved.
+ * lock once. A zspage that somebody has pinned is passed over; nothing waits for a reader, and in what
+ * is frozen each slot that is used has a live object.
  *
  * A pool whose worker finds that it has become sparse compacts by itself, for a moment at a time and
  * with pauses in between, so that it takes no more than its share of a CPU.
@@ -54,32 +54,22 @@ static u32 target_find(const struct zspages *zspages, const struct size_class *c
 }
 
 /*
- * Move the object in a slot, unless it is being freed. The last object of the source leaves it in no
- * list. Under the class lock, the source frozen.
+ * Move the object in a slot. The last object of the source leaves it in no list. Under the class lock, the source
+ * frozen.
  */
-static bool object_move(struct zs_pool *pool, struct size_class *class, u32 source, u8 slot,
+static void object_move(struct zs_pool *pool, struct size_class *class, u32 source, u8 slot,
 			u32 target)
 {
 	struct zspages *zspages = &pool->zspages;
 	u32 index = zspage_handles(zspage_at(zspages, source), class)[slot];
 	u64 word = handle_word(&pool->handles, index);
-	u64 moved;
-	u8 to;
+	u8 to = zspage_take(zspages, class, target, index);
 
-	if (!(word & ENTRY_LIVE))
-		return false;
-	to = zspage_take(zspages, class, target, index);
 	port_chain_copy(&zspage_at(zspages, target)->chain, (size_t)to * class->size,
 			&zspage_at(zspages, source)->chain, (size_t)slot * class->size,
 			class->size);
-	moved = entry_make(entry_gen(word), target, to);
-	/* Full order: the copy is there for whoever reads the entry with an acquire. */
-	if (!handle_swap(&pool->handles, index, &word, moved)) {
-		zspage_put(zspages, class, target, to); /* not its last */
-		return false;
-	}
-	zspage_put(zspages, class, source, slot);
-	return true;
+	handle_move(&pool->handles, index, word, entry_make(entry_gen(word), target, to));
+	zspage_put(zspages, class, zspage_at(zspages, source), source, slot);
 }
 
 /* Under the class lock. */
@@ -88,13 +78,13 @@ static bool slot_is_used(const struct zspage *zspage, u32 slot)
 	return zspage->used[slot / 64] >> slot % 64 & 1;
 }
 
-/* Under the class lock, the source frozen: true if it is empty now, and in no list. */
+/* Under the class lock, the source frozen: true if it is empty now, and dead. */
 static bool source_empty(struct zs_pool *pool, struct size_class *class, u32 number)
 {
 	struct zspage *source = zspage_at(&pool->zspages, number);
 
 	if (!source->inuse) { /* new, and never used */
-		zspage_unlist(&pool->zspages, class, number);
+		zspage_drop(&pool->zspages, class, number);
 		return true;
 	}
 	for (u32 slot = 0; slot < class->geometry.slots; slot++) {
@@ -159,8 +149,6 @@ static enum compacted class_compact_one(struct zs_pool *pool, struct size_class 
 		source = source_freeze(&pool->zspages, class, passed);
 	if (source) {
 		empty = source_empty(pool, class, source);
-		if (empty)
-			WRITE_ONCE(class->zspages, class->zspages - 1);
 		zspage_thaw(zspage_at(&pool->zspages, source));
 	}
 	*freed -= class->held;
@@ -183,16 +171,15 @@ static u32 source_settle(struct zs_pool *pool, struct size_class *class, u32 num
 
 	for (u32 slot = class->geometry.slots; slot-- > 0;) {
 		u32 target;
-		bool moved = false;
 
 		if (!slot_is_used(source, slot))
 			continue;
 		target = target_find(&pool->zspages, class, number);
 		if (target)
-			moved = object_move(pool, class, number, (u8)slot, target);
+			object_move(pool, class, number, (u8)slot, target);
 		else if (slot >= source->inuse) /* one of so many before it is free */
-			moved = object_move(pool, class, number, (u8)slot, number);
-		if (!moved && end <= slot)
+			object_move(pool, class, number, (u8)slot, number);
+		else if (end <= slot)
 			end = slot + 1;
 	}
 	return end;
@@ -243,54 +230,21 @@ static void class_compact(struct zs_pool *pool, struct size_class *class, u64 *f
 		cond_resched();
 }
 
-/*
- * Have the entries of the objects in the slots before @end that are used say, live, that they are in zspage
- * @number. Nobody else changes them: they are held. Under the class lock.
- */
-static void entries_release(struct zs_pool *pool, const struct size_class *class, u32 number,
-			    u32 end)
-{
-	struct zspage *zspage = zspage_at(&pool->zspages, number);
-	const u32 *handles = zspage_handles(zspage, class);
-
-	for (u32 slot = 0; slot < end; slot++) {
-		u64 word;
-
-		if (!slot_is_used(zspage, slot))
-			continue;
-		word = handle_word(&pool->handles, handles[slot]);
-		/* Full order; pairs with the acquire in object_pin(): the descriptor is complete. */
-		while (!handle_swap(&pool->handles, handles[slot], &word,
-				    entry_make(entry_gen(word), number, (u8)slot)))
-			;
-	}
-}
-
-static bool entry_hold(struct handles *handles, u32 index)
-{
-	u64 word = handle_word(handles, index);
-
-	return (word & ENTRY_LIVE) &&
-	       handle_swap(handles, index, &word, (word & ~ENTRY_LIVE) | ENTRY_HELD);
-}
-
-/*
- * Hold the entries of all objects in a zspage: they are to change together, and nobody may free one of the
- * objects in between. False, with none held, if one is just being freed. Under the class lock, the zspage
- * frozen.
- */
-static bool entries_hold(struct zs_pool *pool, const struct size_class *class, u32 number)
+/* Have the entries of the objects in a zspage say that they are there. Under the class lock. */
+static void zspage_point(struct zs_pool *pool, const struct size_class *class, u32 number)
 {
 	struct zspage *zspage = zspage_at(&pool->zspages, number);
 	const u32 *handles = zspage_handles(zspage, class);
 
 	for (u32 slot = 0; slot < class->geometry.slots; slot++) {
-		if (!slot_is_used(zspage, slot) || entry_hold(&pool->handles, handles[slot]))
+		u64 word;
+
+		if (!slot_is_used(zspage, slot))
 			continue;
-		entries_release(pool, class, number, slot);
-		return false;
+		word = handle_word(&pool->handles, handles[slot]);
+		handle_move(&pool->handles, handles[slot], word,
+			    entry_make(entry_gen(word), number, (u8)slot));
 	}
-	return true;
 }
 
 /* Have a zspage live on in another descriptor. False if it is pinned, or none any more. */
@@ -298,23 +252,18 @@ static bool zspage_renumber(struct zs_pool *pool, u32 number, u32 to)
 {
 	struct zspages *zspages = &pool->zspages;
 	struct zspage *zspage = zspage_at(zspages, number);
-	u32 index = READ_ONCE(zspage->class);
-	struct size_class *class;
+	struct size_class *class = zspage_class_now(zspage, &pool->classes);
 	bool moves;
 
-	if (!index)
+	if (!class)
 		return false;
-	class = &pool->classes.class[index - 1];
 	port_lock(&class->lock);
-	/* Pairs with the release in zspage_create(): the count is that of this life. */
-	moves = smp_load_acquire(&zspage->class) == index && zspage->inuse && zspage_freeze(zspage);
-	if (moves && entries_hold(pool, class, number)) {
+	moves = zspage_class_now(zspage, &pool->classes) == class && zspage->inuse &&
+		zspage_freeze(zspage);
+	if (moves) {
 		zspage_replace(zspages, class, number, to);
-		entries_release(pool, class, to, class->geometry.slots);
+		zspage_point(pool, class, to);
 		zspage_replaced(zspages, number);
-	} else if (moves) {
-		zspage_thaw(zspage);
-		moves = false;
 	}
 	port_unlock(&class->lock);
 	return moves;
@@ -347,12 +296,23 @@ static void pool_renumber(struct zs_pool *pool)
 			length_renumber(pool, lines);
 }
 
+/* Wait until whoever has the lock of a class has released it. */
+static void pool_pass_locks(void *arg)
+{
+	struct zs_pool *pool = arg;
+
+	for (u32 i = 0; i < pool->classes.count; i++) {
+		port_lock(&pool->classes.class[i].lock);
+		port_unlock(&pool->classes.class[i].lock);
+	}
+}
+
 /* Give back the memory in which the pool keeps what it knows of objects that are gone. */
 static void pool_shrink(struct zs_pool *pool)
 {
 	pool_renumber(pool);
 	handles_destock(&pool->handles);
-	handles_fold(&pool->handles);
+	handles_fold(&pool->handles, pool_pass_locks, pool);
 }
 
 /* Count pages that compaction freed. What it moved may have taken more than it gave. */

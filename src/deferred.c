@@ -25,9 +25,10 @@
  * exit, and on a machine that is busy they would wait for it. If so it leaves the rest to a drain that comes
  * soon, as long as the queue is not half full: in each pause a batch at least is freed.
  *
- * The next host is chosen ahead: the first few words of a chunk are fetched, step by step, while the chunk
- * fills. The one with the most memory, since each host costs the same, hosts the next chunk; the chunk's last
- * word takes its place. Not one that begins a run, whose words are not known without it.
+ * The next host is chosen ahead: of the words of a chunk the first few that may host, its heirs, are fetched, step
+ * by step, while the chunk fills. The one with the most memory, since each host costs the same, hosts the next
+ * chunk; the chunk's last word takes its place. Not one that begins a run, whose words are not known without it:
+ * so a run begins when there is an heir.
  */
 #include "deferred.h"
 
@@ -42,6 +43,11 @@ enum deferred_alarm {
 static size_t drainer_bytes(const struct deferred *queue)
 {
 	return sizeof(struct deferred_drainer) + queue->ops->work_bytes;
+}
+
+static size_t spares_bytes(const struct deferred *queue)
+{
+	return queue->lanes.count * DEFERRED_SPARES * sizeof(struct deferred_spare);
 }
 
 /*
@@ -66,7 +72,7 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 	queue->share = share > DEFERRED_CHUNK ? DEFERRED_CHUNK : share < 16 ? 16 : (u32)share;
 	if (gates_init(&queue->lanes, sizeof(struct deferred_lane)))
 		return -ENOMEM;
-	queue->spare = port_alloc(queue->lanes.count * sizeof(*queue->spare), GFP_KERNEL);
+	queue->spare = port_alloc(spares_bytes(queue), GFP_KERNEL);
 	if (!queue->spare)
 		goto no_spare;
 	queue->drainer = port_alloc(drainer_bytes(queue), GFP_KERNEL);
@@ -81,7 +87,7 @@ int deferred_init(struct deferred *queue, const struct deferred_ops *ops, void *
 no_mutex:
 	port_free(queue->drainer, drainer_bytes(queue));
 no_drainer:
-	port_free(queue->spare, queue->lanes.count * sizeof(*queue->spare));
+	port_free(queue->spare, spares_bytes(queue));
 no_spare:
 	gates_destroy(&queue->lanes);
 	return -ENOMEM;
@@ -93,7 +99,7 @@ void deferred_destroy(struct deferred *queue)
 	port_lock_destroy(&queue->chunks);
 	port_mutex_destroy(&queue->drain);
 	port_free(queue->drainer, drainer_bytes(queue));
-	port_free(queue->spare, queue->lanes.count * sizeof(*queue->spare));
+	port_free(queue->spare, spares_bytes(queue));
 	gates_destroy(&queue->lanes);
 }
 
@@ -321,18 +327,23 @@ static void lane_advance(struct deferred_lane *lane)
 	lane->stop = stride < lane->last ? stride : lane->last;
 }
 
+/* Stop so many cells from here on, at the latest, to see whether a run begins. In the lane. */
+static void lane_look(struct deferred_lane *lane, u32 cells)
+{
+	if (lane->stop - lane->next > (ptrdiff_t)cells * DEFERRED_CELL)
+		lane->stop = lane->next + (size_t)cells * DEFERRED_CELL;
+}
+
 /* Words go into cells from here on: find out which is the last. In the lane. */
 static void lane_go_on(struct deferred_lane *lane)
 {
 	u32 cells = (u32)(lane->room - lane->next) / DEFERRED_CELL;
 	u32 left = lane_left(lane);
-	char *look = lane->next + 2 * DEFERRED_CELL; /* whether a run has begun */
 
 	lane->last =
 		lane->next + (size_t)(left < cells ? left : cells) * DEFERRED_CELL - DEFERRED_CELL;
 	lane_advance(lane);
-	if (look < lane->stop)
-		lane->stop = look;
+	lane_look(lane, 2);
 }
 
 /*
@@ -346,7 +357,8 @@ static void lane_open(struct deferred *queue, struct deferred_lane *lane,
 	lane->start = lane_now(lane);
 	lane->room = chunk_place(chunk, cells);
 	lane->fetches = DEFERRED_FETCHES;
-	lane->heir = 0;
+	lane->looked = 0;
+	lane->heirs = 0;
 	smp_store_release(&lane->open, chunk); /* pairs with collect() */
 	lane_go_on(lane);
 	smp_mb(); /* before the alarm is read: see the head of this file; pairs with collect() */
@@ -363,64 +375,82 @@ static void lane_fill(struct deferred *queue, struct deferred_lane *lane, unsign
 	threshold_check(queue);
 }
 
-/* Whether the word in a cell of the open chunk can be replaced, so that it may host the next. In the lane. */
+/* Whether the word in a cell of the open chunk, not the last, can be replaced by another. In the lane. */
 static bool heir_may(const struct deferred_lane *lane, u32 number)
 {
 	struct deferred_chunk *chunk = lane->open;
+
+	/* It is no cell of a run, and none goes on from it. */
+	return chunk_cell(chunk, number) && (!number || chunk_cell(chunk, number - 1)) &&
+	       chunk_cell(chunk, number + 1);
+}
+
+/*
+ * Look for heirs among the words that came since the last look, but for the last, from which a run may go on.
+ * They are fetched together, so none is added later. In the lane.
+ */
+static void heirs_find(struct deferred_lane *lane)
+{
 	u32 cells = lane_cells(lane);
 
-	/* It is there, is no cell of a run, and none goes on from it. */
-	return number < cells && chunk_cell(chunk, number) &&
-	       (!number || chunk_cell(chunk, number - 1)) &&
-	       (number + 1 == cells || chunk_cell(chunk, number + 1));
+	if (lane->fetches != DEFERRED_FETCHES)
+		return;
+	for (; lane->looked + 1U < cells && lane->heirs < DEFERRED_HEIRS; lane->looked++)
+		if (deferred_may_host(chunk_cell(lane->open, lane->looked)) &&
+		    heir_may(lane, lane->looked))
+			lane->heir[lane->heirs++] = lane->looked;
 }
 
-/* The cell of the one of the open chunk's first words that has the most memory. In the lane. */
-static u32 heir_choose(struct deferred *queue, const struct deferred_lane *lane)
+/* Whether there is an heir to fetch, and no more are to be waited for. In the lane. */
+static bool heirs_wait(const struct deferred_lane *lane)
+{
+	if (!lane->heirs || !lane->fetches)
+		return false;
+	return lane->heirs == DEFERRED_HEIRS || lane->fetches != DEFERRED_FETCHES ||
+	       lane_cells(lane) >= DEFERRED_STRIDE / DEFERRED_CELL;
+}
+
+/* Let the heir that has the most memory be the first. In the lane. */
+static void heir_choose(struct deferred *queue, struct deferred_lane *lane)
 {
 	size_t most = 0;
-	u32 heir = 0;
 
-	for (u32 i = 0; i < DEFERRED_HEIRS; i++) {
-		size_t bytes = 0;
+	for (u32 i = 0; i < lane->heirs; i++) {
+		u16 heir = lane->heir[i];
+		size_t bytes = queue->ops->weigh(queue->owner, chunk_word(queue, lane->open, heir));
 
-		if (heir_may(lane, i))
-			bytes = queue->ops->weigh(queue->owner, chunk_word(queue, lane->open, i));
-		if (bytes > most) {
-			most = bytes;
-			heir = i;
-		}
+		if (bytes <= most)
+			continue;
+		most = bytes;
+		lane->heir[i] = lane->heir[0];
+		lane->heir[0] = heir;
 	}
-	return heir;
 }
 
-/* The next step towards the next host. In the lane, whose chunk has enough cells to choose from. */
+/* The next step towards the next host, the last of which is for one heir. In the lane, whose chunk has heirs. */
 static void heir_fetch(struct deferred *queue, struct deferred_lane *lane)
 {
 	unsigned int step = DEFERRED_FETCHES - lane->fetches--;
-	u32 first = 0, end = DEFERRED_HEIRS;
+	u32 heirs = lane->heirs;
 
 	if (step == DEFERRED_FETCHES - 1) {
-		lane->heir = heir_choose(queue, lane);
-		first = lane->heir;
-		end = first + 1;
+		heir_choose(queue, lane);
+		heirs = 1;
 	}
-	for (u32 i = first; i < end; i++)
-		if (heir_may(lane, i))
-			queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, i), step);
+	for (u32 i = 0; i < heirs; i++)
+		queue->ops->fetch(queue->owner, chunk_word(queue, lane->open, lane->heir[i]), step);
 }
 
-/* Take more credit for a run. False if there is none, or the chunk has its share. In the lane. */
-static bool run_extend(struct deferred *queue, struct deferred_lane *lane)
+/* Take more credit for the open chunk. False if there is none, or if it has had enough. In the lane. */
+static bool lane_extend(struct deferred *queue, struct deferred_lane *lane)
 {
 	struct deferred_chunk *chunk = lane->open;
-	u32 most = queue->share < DEFERRED_MORE ? queue->share : DEFERRED_MORE;
-	u32 more;
+	u32 more = queue->share < DEFERRED_MORE ? queue->share : DEFERRED_MORE;
 
-	if (chunk->credit + most > queue->share)
+	if (chunk->credit + more > DEFERRED_CHUNK)
 		return false;
 	threshold_check(queue); /* before it takes credit for what is yet to come */
-	more = credit_take(queue, most);
+	more = credit_take(queue, more);
 	chunk->credit = (u16)(chunk->credit + more);
 	return more;
 }
@@ -435,19 +465,23 @@ static void run_pace(struct deferred_lane *lane)
 	lane->pause = lane->follow + words;
 }
 
-/*
- * Whether @word and the last two follow one another, and there are cells for a run, and for a word behind it. In
- * the lane, at a stop: so the last cell is a word's.
- */
-static bool run_begins(const struct deferred *queue, const struct deferred_lane *lane,
-		       unsigned long word)
+/* How many of the last two words @word follows one after the other. In the lane, at a stop, without a run. */
+static u32 run_length(const struct deferred *queue, const struct deferred_lane *lane,
+		      unsigned long word)
 {
-	struct deferred_chunk *chunk = lane->open;
 	u32 cells = lane_cells(lane);
+	u32 length = 0;
 
-	return cells >= 2 && lane->room - lane->next > 2 * DEFERRED_CELL &&
-	       chunk_word(queue, chunk, cells - 1) == word - 1 &&
-	       chunk_word(queue, chunk, cells - 2) == word - 2;
+	while (length < 2 && length < cells &&
+	       chunk_word(queue, lane->open, cells - 1 - length) == word - 1 - length)
+		length++;
+	return length;
+}
+
+/* Whether a run may begin: there is an heir, and cells for a run, and for a word behind it. In the lane. */
+static bool run_may_begin(const struct deferred_lane *lane)
+{
+	return lane->heirs && lane->room - lane->next > 2 * DEFERRED_CELL;
 }
 
 /* Begin a run, with a word that is not the chunk's last. In the lane. */
@@ -463,7 +497,7 @@ static void run_begin(struct deferred_lane *lane, unsigned long word)
 /* The lane has a run: have it go on with @word. False if it does not, or only with the chunk's last. */
 static bool run_go_on(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
-	if (word != lane->follow || (lane_left(lane) == 1 && !run_extend(queue, lane)))
+	if (word != lane->follow || (lane_left(lane) == 1 && !lane_extend(queue, lane)))
 		return false;
 	if (lane->fetches)
 		heir_fetch(queue, lane);
@@ -484,15 +518,26 @@ static void run_end(struct deferred_lane *lane)
 static void lane_append(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
 	if (lane->next >= lane->stop) {
-		if (run_begins(queue, lane, word)) {
+		u32 length = run_length(queue, lane, word);
+
+		heirs_find(lane);
+		if (length == 2 && run_may_begin(lane)) {
 			run_begin(lane, word);
 			return;
 		}
 		lane_advance(lane);
-		if (lane->fetches && lane_cells(lane) >= DEFERRED_HEIRS)
+		if (length)
+			lane_look(lane, 1);
+		if (heirs_wait(lane))
 			heir_fetch(queue, lane);
 	}
 	deferred_write(lane, word);
+}
+
+/* The spare chunks of a lane that are not used, a bit each. Pairs with the release in chunk_done(). */
+static u32 spare_free(const struct deferred_lane *lane)
+{
+	return ~(u32)atomic_read_acquire(&lane->spares_used) & ((1U << DEFERRED_SPARES) - 1);
 }
 
 /*
@@ -515,34 +560,71 @@ static bool chunk_host(struct deferred *queue, unsigned long word, size_t least,
 	return true;
 }
 
+/* There are no heirs: take the first words, which may do as well. In the lane, that has a word. */
+static void heirs_guess(struct deferred_lane *lane)
+{
+	u32 cells = lane_cells(lane);
+
+	for (u16 i = 0; !i || (i < DEFERRED_HEIRS && i + 1U < cells && heir_may(lane, i)); i++)
+		lane->heir[lane->heirs++] = i;
+}
+
 /*
- * @word is the last for the open chunk: have the heir, which has been fetched, host the next chunk, and put
- * @word in its place. False if that can't be. In the lane.
+ * Have an heir host the next chunk, a small one only if there is no spare chunk. Returns the number of its cell, or
+ * -1 if none can. In the lane, that has a word.
+ */
+static int heir_host(struct deferred *queue, struct deferred_lane *lane, u32 credit,
+		     struct deferred_chunk **next, u32 *cells)
+{
+	size_t least = spare_free(lane) ? DEFERRED_HOST_BYTES : DEFERRED_HOST_LEAST;
+
+	heirs_find(lane);
+	if (!lane->heirs)
+		heirs_guess(lane);
+	for (u32 i = 0; i < lane->heirs; i++)
+		if (chunk_host(queue, chunk_word(queue, lane->open, lane->heir[i]), least, credit,
+			       next, cells))
+			return lane->heir[i];
+	return -1;
+}
+
+/*
+ * @word is the last for the open chunk: have an heir host the next chunk, and put @word in its place. False if that
+ * can't be. In the lane.
  */
 static bool turn_over(struct deferred *queue, struct deferred_lane *lane, unsigned long word)
 {
 	struct deferred_chunk *chunk = lane->open;
 	struct deferred_chunk *next;
 	u32 credit, cells;
+	int heir;
 
-	if (!lane_cells(lane)) /* it is also the first: there is no heir */
+	if (!lane_cells(lane)) /* it is also the first */
 		return false;
 	lane_trim(queue, lane, 1);
 	threshold_check(queue); /* before the next chunk takes credit for what is yet to come */
 	credit = credit_take(queue, queue->share);
 	if (!credit)
 		return false;
-	/* The word's own credit moves with it. */
-	if (!chunk_host(queue, chunk_word(queue, chunk, lane->heir), DEFERRED_HOST_BYTES,
-			credit + 1, &next, &cells)) {
+	heir = heir_host(queue, lane, credit + 1, &next, &cells); /* its own credit moves with it */
+	if (heir < 0) {
 		atomic64_sub(credit, &queue->taken);
 		return false;
 	}
-	chunk_replace(chunk, lane->heir, word);
+	chunk_replace(chunk, (u32)heir, word);
 	chunk->credit--;
 	/* Never without a chunk in between: a flush must find the next one, whose host was queued. */
 	lane_hand_over(queue, lane);
 	lane_open(queue, lane, next, cells, 1);
+	return true;
+}
+
+/* If it is not memory of which the open chunk has only for one more word, but credit, take some. In the lane. */
+static bool cells_extend(struct deferred *queue, struct deferred_lane *lane)
+{
+	if (lane->room - lane->next < 2 * DEFERRED_CELL || !lane_extend(queue, lane))
+		return false;
+	lane_go_on(lane);
 	return true;
 }
 
@@ -554,7 +636,7 @@ static void lane_add(struct deferred *queue, struct deferred_lane *lane, unsigne
 			return;
 		run_end(lane);
 	}
-	if (lane->next < lane->last)
+	if (lane->next < lane->last || cells_extend(queue, lane))
 		lane_append(queue, lane, word);
 	else if (!turn_over(queue, lane, word))
 		lane_fill(queue, lane, word);
@@ -577,16 +659,18 @@ static bool open_hosted(struct deferred *queue, struct deferred_lane *lane, unsi
 	return true;
 }
 
-/* Put @word in the lane's spare chunk, if that is free. In a lane that has none. */
+/* Put @word in a spare chunk of the lane, if one is free. In a lane that has none. */
 static bool open_spare(struct deferred *queue, struct deferred_lane *lane, unsigned long word,
 		       u32 credit)
 {
-	size_t number = (size_t)(lane - (struct deferred_lane *)queue->lanes.lane);
-	struct deferred_chunk *chunk = (struct deferred_chunk *)queue->spare[number].memory;
+	size_t first = (size_t)(lane - (struct deferred_lane *)queue->lanes.lane) * DEFERRED_SPARES;
+	u32 free = spare_free(lane);
+	struct deferred_chunk *chunk;
 
-	/* Pairs with the release in chunk_done(). */
-	if (atomic_xchg_acquire(&lane->spare_used, 1))
+	if (!free)
 		return false;
+	atomic_fetch_or_relaxed((int)(free & -free), &lane->spares_used);
+	chunk = (struct deferred_chunk *)queue->spare[first + __ffs64(free)].memory;
 	chunk->host = 0;
 	chunk->credit = (u16)credit_trim(queue, credit, DEFERRED_SPARE);
 	lane_open(queue, lane, chunk, DEFERRED_SPARE, 0);
@@ -752,15 +836,17 @@ static void uncollect(struct deferred *queue, enum deferred_manner manner)
 /* A chunk's words are free: free what it lived in. */
 static void chunk_done(struct deferred *queue, struct deferred_chunk *chunk)
 {
-	struct deferred_spare *spare = (struct deferred_spare *)chunk;
 	struct deferred_lane *lane;
+	size_t number;
 
 	if (chunk->host) {
 		queue->ops->unhost(queue->owner, chunk->host, chunk->token);
 		return;
 	}
-	lane = gates_lane(&queue->lanes, (size_t)(spare - queue->spare));
-	atomic_set_release(&lane->spare_used, 0); /* pairs with open_spare() */
+	number = (size_t)((struct deferred_spare *)chunk - queue->spare);
+	lane = gates_lane(&queue->lanes, number / DEFERRED_SPARES);
+	/* Pairs with open_spare(). */
+	atomic_fetch_andnot_release(1 << number % DEFERRED_SPARES, &lane->spares_used);
 }
 
 /* Free what has been gathered, count it and return its credit, then let others run. */

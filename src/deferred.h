@@ -21,16 +21,18 @@
 #define DEFERRED_CHUNK 16384 /* words of a chunk, most of them in runs, at most */
 #define DEFERRED_CELL 6 /* bytes, of a word: see deferred_write() */
 #define DEFERRED_CELL_BITS (8 * DEFERRED_CELL)
-#define DEFERRED_SPARE_BYTES 4032 /* of cells in a lane's spare chunk */
+#define DEFERRED_SPARES 2 /* of a lane: one that is being drained, one to be filled meanwhile */
+#define DEFERRED_SPARE_BYTES 1984 /* of cells in a lane's spare chunk */
 #define DEFERRED_SPARE (DEFERRED_SPARE_BYTES / DEFERRED_CELL - 1) /* cells there */
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
 #define DEFERRED_HELP (1U << 18) /* words; with fewer, a helper costs much for what it gains */
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */
-#define DEFERRED_HEIRS 4 /* cells of whose words the one that has most memory is the next host */
+#define DEFERRED_HOSTS 16 /* words of which one may host, as a rule */
+#define DEFERRED_HEIRS 4 /* words of which the one that has most memory is the next host */
 #define DEFERRED_PACE 64 /* words of a run from one step to the next */
-#define DEFERRED_MORE 1024 /* words for which a run takes credit at once */
+#define DEFERRED_MORE 1024 /* words for which a chunk takes more credit at once */
 
 enum deferred_result {
 	DEFERRED_QUEUED,
@@ -99,12 +101,14 @@ struct deferred_lane {
 	u64 run; /* the first word that the run has no cell for */
 	char *room; /* the end of the open chunk's memory */
 	u32 moves; /* begun and ended: odd */
-	u32 fetches; /* steps that are left to fetch the next host */
-	atomic_t spare_used;
-	u32 heir; /* the number of the cell of the open chunk whose word is to host the next */
+	u16 fetches; /* steps that are left to fetch the next host */
+	u16 looked; /* cells of the open chunk among whose words heirs were looked for */
+	u16 heirs; /* that were found: */
+	u16 heir[DEFERRED_HEIRS]; /* the numbers of their cells; first that of the next host, once it is chosen */
+	atomic_t spares_used; /* a bit each */
 } __attribute__((aligned(2 * PORT_CACHELINE)));
 
-/* The chunk of a lane whose words have no memory to host one. */
+/* A chunk of a lane whose words have no memory to host one. */
 struct deferred_spare {
 	unsigned long memory[(sizeof(struct deferred_chunk) + DEFERRED_SPARE_BYTES) / sizeof(long)];
 };
@@ -143,7 +147,7 @@ struct deferred {
 	u32 share; /* the most credit that one chunk takes */
 	u64 common; /* the bits above DEFERRED_CELL_BITS, which all words have in common */
 	struct gates lanes; /* of struct deferred_lane */
-	struct deferred_spare *spare; /* one a lane */
+	struct deferred_spare *spare; /* DEFERRED_SPARES a lane */
 
 	/*
 	 * Written from here on, so not on the line of what every producer reads. First the credit
@@ -174,6 +178,19 @@ void deferred_flush(struct deferred *queue);
 bool deferred_try_drain(struct deferred *queue, enum deferred_manner manner, u64 *drained);
 u64 deferred_pending(const struct deferred *queue);
 void deferred_stats(const struct deferred *queue, struct deferred_stats *stats);
+
+/*
+ * Whether a word may host, whatever it stands for: one in DEFERRED_HOSTS, and about as many of those that come in
+ * any regular order. Others may be asked as well, when there is none; an owner that wants to be safe from that says
+ * no. The factors are the golden ratio's part of 2^32, and one of MurmurHash3's.
+ */
+static inline bool deferred_may_host(unsigned long word)
+{
+	u32 mixed = (u32)word * 0x9e3779b1U;
+
+	mixed ^= mixed >> 15;
+	return mixed * 0x85ebca6bU < ~0U / DEFERRED_HOSTS;
+}
 
 /*
  * Write a word into the next cell. In the lane.

@@ -226,19 +226,16 @@ u32 descriptor_alloc(struct zspages *zspages, u32 lines, gfp_t flags)
  * descriptor_free() - let a descriptor die.
  * @zspages: the pool's zspages
  * @lines: its length
- * @number: which; in no list
+ * @number: which; its zspage is dead
  *
  * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
  */
 void descriptor_free(struct zspages *zspages, u32 lines, u32 number)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
-
-	WRITE_ONCE(zspage->class, 0);
 	port_lock(&zspages->lock);
 	zspages->of[lines].alive--;
 	/* Relaxed: late readers look at the entry again, and their counts stay. */
-	atomic_fetch_sub_relaxed(ZSPAGE_ALIVE, &zspage->pins);
+	atomic_fetch_sub_relaxed(ZSPAGE_ALIVE, &zspage_at(zspages, number)->pins);
 	dead_add(zspages, lines, number);
 	port_unlock(&zspages->lock);
 }

@@ -5,22 +5,26 @@
  * A handle says where its entry is, so entries can't be moved together as objects can: after most of a
  * pool's objects have been freed at random each page of entries has some live ones. Such a page is folded:
  * its live entries go to a list of their own, the fold, where they are found by their index, and the page is
- * discarded. There its entries read as zeros, which are not live: who finds one like that, and nobody else,
+ * discarded. There its entries read as 0, which no entry is that was ever live: who finds that, and nobody else,
  * looks whether the page is folded. When free entries are wanted the page is unfolded again.
  *
  * The generations of dead entries are lost with the page. The fold keeps the latest of them, from which all
  * go on.
  *
  * Concurrency. Folds are made, found and unmade under handles.lock. What is in one, and that a page has one,
- * changes under the lock of the page, one of a few that pages share. An entry whose page has no fold is used
- * without these locks, as long as it is live or held there; who finds it neither asks under the page's lock
- * what it is. While a page is folded each live entry is taken by a compare-and-exchange for 0: a free that
- * wins makes the folding fail; one that comes later finds 0, and waits for the lock.
+ * changes under the lock of the page, one of a few that pages share. An entry is used without these locks as
+ * long as it is not 0 where it should be: that is true, whatever a fold has. Who finds 0 asks under the page's lock
+ * what it is.
+ *
+ * Folding a page takes each live entry by a compare-and-exchange for 0. Who has the lock of an object's class
+ * lets its entry die by a plain store, which may come just after that. So what was taken is looked at again when
+ * every class lock has been free since: an entry that is not 0 by then has died. Whoever came later has found 0.
+ * Only then is the page discarded.
  *
  * A page is folded only if each of its entries is live, or free and in no stock: then nobody makes one live
  * meanwhile, and no dead one is still looked at (one that hosts a chunk of the deferred queue is). An entry
  * that is freed while its page is folded may come into a stock, but is not given out from there:
- * lane_restock().
+ * lane_restock(), which is behind a full fence.
  */
 #include "handle.h"
 
@@ -58,6 +62,12 @@ static struct fold **fold_of(const struct handles *handles, u32 page)
 	return table_at(&handles->folds, page, sizeof(struct fold *));
 }
 
+/* Where an entry of a fold should be. */
+static atomic64_t *fold_entry(const struct handles *handles, struct fold *fold, u32 at)
+{
+	return handle_entry_at(handles, fold->page * page_entries() + fold_index(fold)[at]);
+}
+
 static struct port_lock *page_lock(struct handles *handles, u32 page)
 {
 	return &handles->page_lock[page % HANDLE_PAGE_LOCKS];
@@ -90,17 +100,6 @@ static void fold_add(struct fold *fold, u16 index, u64 word)
 {
 	fold->word[fold->count] = word;
 	fold_index(fold)[fold->count++] = index;
-}
-
-static void fold_remove(struct fold *fold, u32 at)
-{
-	u16 *indices = fold_index(fold);
-
-	for (u32 i = at + 1; i < fold->count; i++) {
-		fold->word[i - 1] = fold->word[i];
-		indices[i - 1] = indices[i];
-	}
-	fold->count--;
 }
 
 /* The word of an entry; dead, of a generation that was, if the fold has it not. Under the page's lock. */
@@ -139,7 +138,7 @@ u64 handle_word_folded(struct handles *handles, u32 index, bool wait)
 	/* A table may have grown ahead: nobody was given such an entry. */
 	if (page >= table_size(&handles->folds, sizeof(struct fold *)))
 		return 0;
-	/* Always, as what is not live without it may have been on its way to a fold, or back from one. */
+	/* Always, as what was 0 without it may have been on its way to a fold, or back from one. */
 	if (!page_enter(lock, wait))
 		return 0;
 	fold = *fold_of(handles, page);
@@ -149,40 +148,43 @@ u64 handle_word_folded(struct handles *handles, u32 index, bool wait)
 	return word;
 }
 
+/* Under the page's lock: change an entry of the fold, if it is @word. */
+static bool fold_change(struct fold *fold, u16 index, u64 word, u64 new)
+{
+	u32 at = fold_find(fold, index);
+
+	if (!fold_has(fold, at, index) || fold->word[at] != word)
+		return false;
+	fold->word[at] = new;
+	return true;
+}
+
 /**
- * handle_swap_folded() - change an entry that was not what was expected where it should be.
+ * handle_change_folded() - change a live entry that was 0 where it should be.
  * @handles: the pool's handles
  * @index: its index
- * @word: what it is expected to be; set to what it was
- * @new: what it is to be; if that is neither live nor held, the fold keeps it no more
+ * @word: what it is expected to be
+ * @new: what it is to be
  * @wait: for a lock, if need be
  *
- * Context: Any; takes the lock of a page.
+ * Context: As for entry_kill_shared(); takes the lock of a page.
  * Return: whether it was as expected, and was changed. False, too, if that takes waiting.
  */
-bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new, bool wait)
+bool handle_change_folded(struct handles *handles, u32 index, u64 word, u64 new, bool wait)
 {
 	u32 page = index / page_entries();
 	struct port_lock *lock = page_lock(handles, page);
-	u64 old = *word;
 	struct fold *fold;
+	bool changed;
 
 	if (!page_enter(lock, wait))
 		return false;
 	fold = *fold_of(handles, page);
-	if (fold) {
-		u32 at = fold_find(fold, (u16)(index % page_entries()));
-
-		*word = fold_word(fold, (u16)(index % page_entries()));
-		if (*word == old && (new &(ENTRY_LIVE | ENTRY_HELD)))
-			fold->word[at] = new;
-		else if (*word == old)
-			fold_remove(fold, at);
-	} else {
-		*word = (u64)atomic64_cmpxchg(handle_entry_at(handles, index), old, new);
-	}
+	/* Full order: whoever reads it with an acquire sees what it points to. */
+	changed = fold ? fold_change(fold, (u16)(index % page_entries()), word, new) :
+			 (u64)atomic64_cmpxchg(handle_entry_at(handles, index), word, new) == word;
 	port_unlock(lock);
-	return *word == old;
+	return changed;
 }
 
 /* Under handles.lock: whether the free entries of a page can be had; or could, if there were any. */
@@ -228,19 +230,20 @@ static bool entry_take(struct fold *fold, u16 index, atomic64_t *entry)
 	return true;
 }
 
-/* Have the entries of a fold be where they should be. Under the page's lock. */
-static void fold_return(const struct handles *handles, struct fold *fold)
+/*
+ * Have the entries that were taken where they should be again, but for those that died just when they were taken:
+ * they are not 0. Under the page's lock.
+ */
+static void fold_undo(const struct handles *handles, struct fold *fold)
 {
 	for (u32 i = 0; i < fold->count; i++)
-		/* Pairs with the acquire of whoever looks at the entry. */
-		atomic64_set_release(
-			handle_entry_at(handles, fold->page * page_entries() + fold_index(fold)[i]),
-			fold->word[i]);
+		/* Full order: pairs with the acquire in entry_look(). */
+		atomic64_cmpxchg(fold_entry(handles, fold, i), 0, fold->word[i]);
 }
 
 /*
- * Take all live entries of a page, so that none is left there but free ones. False, with nothing changed,
- * if that can't be. Under handles.lock, the page closed.
+ * Take all live entries of a page, so that none is left there but free ones. False, with nothing changed, if that
+ * can't be. Under handles.lock, the page closed.
  */
 static bool page_take(struct handles *handles, struct fold *fold)
 {
@@ -250,15 +253,14 @@ static bool page_take(struct handles *handles, struct fold *fold)
 	bool taken = true;
 
 	port_lock(lock);
-	WRITE_ONCE(*fold_of(handles, fold->page), fold);
 	for (u32 i = 0; i < page_entries() && taken; i++)
 		taken = entry_take(fold, (u16)i,
 				   handle_entry_at(handles, fold->page * page_entries() + i));
 	taken = taken && fold->count + free == page_entries() && fold->gen < FOLD_GENERATIONS;
-	if (!taken) {
-		fold_return(handles, fold);
-		WRITE_ONCE(*fold_of(handles, fold->page), NULL);
-	}
+	if (taken)
+		WRITE_ONCE(*fold_of(handles, fold->page), fold);
+	else
+		fold_undo(handles, fold);
 	port_unlock(lock);
 	return taken;
 }
@@ -283,7 +285,7 @@ static u32 page_live(const struct handles *handles, u32 page)
 	return live;
 }
 
-/* Fold a page, if that is worth while and can be. True if it is to be discarded. */
+/* Fold a page, if that is worth while and can be. True if it is, for page_settle(). */
 static bool page_fold(struct handles *handles, u32 page)
 {
 	struct fold *fold;
@@ -308,8 +310,32 @@ static bool page_fold(struct handles *handles, u32 page)
 	return folded;
 }
 
-/* Fold the pages of a chunk of the table, discard them, and only then let them be unfolded. */
-static void chunk_fold(struct handles *handles, u32 first, u32 end)
+/*
+ * Nobody is at work any more who was when the page's entries were taken: what is not 0 there died just then, and is
+ * dead in the fold from now on. The page is to be discarded.
+ */
+static void page_settle(struct handles *handles, u32 page)
+{
+	struct port_lock *lock = page_lock(handles, page);
+	struct fold *fold;
+
+	port_lock(lock);
+	fold = *fold_of(handles, page);
+	for (u32 i = 0; i < fold->count; i++) {
+		u64 word = (u64)atomic64_read(fold_entry(handles, fold, i));
+
+		if (word)
+			fold->word[i] = word;
+	}
+	port_unlock(lock);
+}
+
+/*
+ * Fold the pages of a chunk of the table, discard them, and only then let them be unfolded. @settle as for
+ * handles_fold().
+ */
+static void chunk_fold(struct handles *handles, u32 first, u32 end, void (*settle)(void *arg),
+		       void *arg)
 {
 	u32 pages = (u32)(PORT_CHUNK_SIZE / PORT_PAGE_SIZE);
 	u64 folded = 0;
@@ -318,6 +344,11 @@ static void chunk_fold(struct handles *handles, u32 first, u32 end)
 		/* The first page has the block that is not used. */
 		if (first + i && page_fold(handles, first + i))
 			folded |= 1ULL << i;
+	if (!folded)
+		return;
+	settle(arg);
+	for (u64 left = folded; left; left &= left - 1)
+		page_settle(handles, first + __ffs64(left));
 	for (u32 i = 0, run; i < pages; i += run + 1) {
 		for (run = 0; folded >> (i + run) & 1; run++)
 			;
@@ -367,10 +398,12 @@ void handles_trim(struct handles *handles)
 /**
  * handles_fold() - give the memory of entries back of which few are live.
  * @handles: the pool's handles
+ * @settle: returns when each lock under which entries are changed has been free since it was called
+ * @arg: for @settle
  *
  * Context: May sleep; no lock is held.
  */
-void handles_fold(struct handles *handles)
+void handles_fold(struct handles *handles, void (*settle)(void *arg), void *arg)
 {
 	u32 pages = (u32)(PORT_CHUNK_SIZE / PORT_PAGE_SIZE);
 	u32 end;
@@ -380,7 +413,7 @@ void handles_fold(struct handles *handles)
 	      (page_entries() / HANDLE_BLOCK); /* but for the last one begun */
 	port_unlock(&handles->lock);
 	for (u32 first = 0; first < end; first += pages)
-		chunk_fold(handles, first, end);
+		chunk_fold(handles, first, end, settle, arg);
 }
 
 /**
@@ -400,11 +433,10 @@ bool handles_unfold(struct handles *handles)
 		return false;
 	port_lock(lock);
 	fold = *fold_of(handles, page);
-	/* Each of the page's entries is one of the fold's, or dead and not looked at. */
+	/* Each once, for it is true from then on. Pairs with the acquire in entry_look(). */
 	for (u32 i = 0; i < page_entries(); i++)
-		atomic64_set(handle_entry_at(handles, page * page_entries() + i),
-			     entry_make(fold->gen, 0, 0) & ~ENTRY_LIVE);
-	fold_return(handles, fold);
+		atomic64_set_release(handle_entry_at(handles, page * page_entries() + i),
+				     fold_word(fold, (u16)i));
 	WRITE_ONCE(*fold_of(handles, page), NULL);
 	port_unlock(lock);
 

@@ -8,13 +8,14 @@
  * memory but the entry's.
  *
  *   handle   0 | tag 15 | generation 16 | index 32
- *   entry    generation 16 | zspage 32 | slot 8 | 0 | held 1 | live 1
+ *   entry    generation 16 | zspage 32 | slot 8 | 0 | live 1
  *
- * An entry's life: zs_malloc() makes it live under the class lock. While it is live, compaction may
- * change where it points. Where it has to change that of several entries at once it holds them, under the
- * class lock, for which whoever comes to a held entry waits. It dies once, by the compare-and-exchange of
- * whoever frees the object, which tells where that is: from then on the slot is the freeing thread's, and
- * nobody moves it.
+ * An entry's life: zs_malloc() makes it live, compaction may change where it points, and whoever frees the
+ * object lets it die: all of that under the lock of the object's class, so that what it says is true for who
+ * holds that. Others look at it at any time. Two things do without the lock: folding (fold.c), which takes an entry
+ * elsewhere, and has regard for those who have the lock; and a producer of the deferred queue, who may wait for
+ * nobody, and lets the entry die of an object that is to host a chunk. Those few that may host, as
+ * object_may_host() says, are therefore killed by an atomic operation, others by a plain store.
  */
 #ifndef ZS_HANDLE_H
 #define ZS_HANDLE_H
@@ -29,7 +30,6 @@
 #define HANDLE_TAGS (1U << 15)
 
 #define ENTRY_LIVE 1ULL
-#define ENTRY_HELD 2ULL /* in place of live: compaction has it to itself */
 #define ENTRY_SLOT_SHIFT 8
 #define ENTRY_ZSPAGE_SHIFT 16
 #define ENTRY_GEN_SHIFT 48
@@ -87,13 +87,13 @@ void handle_put_slow(struct handles *handles, u32 index);
 bool handles_destock(struct handles *handles);
 void handle_block_list(struct handles *handles, u32 number);
 
-void handles_fold(struct handles *handles);
+void handles_fold(struct handles *handles, void (*settle)(void *arg), void *arg);
 bool handles_unfold(struct handles *handles);
 void handles_trim(struct handles *handles);
 void folds_destroy(struct handles *handles);
 u64 handles_bytes(struct handles *handles);
 u64 handle_word_folded(struct handles *handles, u32 index, bool wait);
-bool handle_swap_folded(struct handles *handles, u32 index, u64 *word, u64 new, bool wait);
+bool handle_change_folded(struct handles *handles, u32 index, u64 word, u64 new, bool wait);
 
 static inline bool handle_stock_empty(const struct handle_stock *stock)
 {
@@ -185,13 +185,9 @@ static inline u8 entry_slot(u64 entry)
 /* Whether the entry is that of the object which the handle names. */
 static inline bool entry_is(u64 entry, unsigned long handle)
 {
-	return (entry & ENTRY_LIVE) && entry_gen(entry) == handle_gen(handle);
-}
+	u64 differs = entry ^ (u64)handle << (ENTRY_GEN_SHIFT - HANDLE_GEN_SHIFT);
 
-/* Whether the entry is that of the object which the handle names, and is held. */
-static inline bool entry_is_held(u64 entry, unsigned long handle)
-{
-	return (entry & ENTRY_HELD) && entry_gen(entry) == handle_gen(handle);
+	return (differs & (~0ULL << ENTRY_GEN_SHIFT | ENTRY_LIVE)) == ENTRY_LIVE;
 }
 
 static inline u64 entry_make(u16 gen, u32 zspage, u8 slot)
@@ -208,8 +204,7 @@ static inline u64 entry_look(struct handles *handles, const atomic64_t *entry, u
 {
 	u64 word = (u64)atomic64_read_acquire(entry);
 
-	return likely(word & (ENTRY_LIVE | ENTRY_HELD)) ? word :
-							  handle_word_folded(handles, index, wait);
+	return likely(word) ? word : handle_word_folded(handles, index, wait);
 }
 
 static inline u64 entry_word(struct handles *handles, const atomic64_t *entry, u32 index)
@@ -218,30 +213,39 @@ static inline u64 entry_word(struct handles *handles, const atomic64_t *entry, u
 }
 
 /*
- * Change an entry, wherever it is, from *@word to @new. If it was something else *@word is that then; if a lock
- * would be waited for, and @wait is false, it is what it was. An entry that looks different is not written to:
- * its page may be one that is discarded.
+ * Under the class lock: let the entry of a live object die that can't host, wherever it is. False if it is not @word
+ * any more.
+ * An entry that looks different is not written to: its page may be one that is discarded.
+ *
+ * The store is a plain one, though the entry may just be taken to a fold: page_settle() sees to that.
  */
-static inline bool entry_change(struct handles *handles, atomic64_t *entry, u32 index, u64 *word,
-				u64 new, bool wait)
+static inline bool entry_kill(struct handles *handles, atomic64_t *entry, u32 index, u64 word)
 {
 	u64 seen = (u64)atomic64_read(entry);
 
-	if (likely(seen == *word)) {
-		seen = (u64)atomic64_cmpxchg(entry, *word, new);
-		if (likely(seen == *word))
-			return true;
-	}
-	if (!(seen & (ENTRY_LIVE | ENTRY_HELD)))
-		return handle_swap_folded(handles, index, word, new, wait);
-	*word = seen;
-	return false;
+	if (unlikely(seen != word))
+		return !seen &&
+		       handle_change_folded(handles, index, word, word & ~ENTRY_LIVE, true);
+	atomic64_set(entry, word & ~ENTRY_LIVE);
+	return true;
 }
 
-static inline bool entry_swap(struct handles *handles, atomic64_t *entry, u32 index, u64 *word,
-			      u64 new)
+/*
+ * Let the entry of a live object die that may host, wherever it is; with the class lock, or without if its zspage is
+ * pinned.
+ * False if it is not @word any more, or if a lock would be waited for, and @wait is false.
+ */
+static inline bool entry_kill_shared(struct handles *handles, atomic64_t *entry, u32 index,
+				     u64 word, bool wait)
 {
-	return entry_change(handles, entry, index, word, new, true);
+	u64 seen = (u64)atomic64_read(entry);
+
+	if (likely(seen == word)) {
+		seen = (u64)atomic64_cmpxchg(entry, word, word & ~ENTRY_LIVE);
+		if (likely(seen == word))
+			return true;
+	}
+	return !seen && handle_change_folded(handles, index, word, word & ~ENTRY_LIVE, wait);
 }
 
 static inline u64 handle_word(struct handles *handles, u32 index)
@@ -249,9 +253,17 @@ static inline u64 handle_word(struct handles *handles, u32 index)
 	return entry_word(handles, handle_entry_at(handles, index), index);
 }
 
-static inline bool handle_swap(struct handles *handles, u32 index, u64 *word, u64 new)
+/*
+ * Under the class lock: have a live entry, which is @word, say something else. Full order: what it points to is
+ * there for whoever reads it with an acquire.
+ */
+static inline void handle_move(struct handles *handles, u32 index, u64 word, u64 moved)
 {
-	return entry_swap(handles, handle_entry_at(handles, index), index, word, new);
+	atomic64_t *entry = handle_entry_at(handles, index);
+
+	/* As above: a look before. */
+	if ((u64)atomic64_read(entry) != word || (u64)atomic64_cmpxchg(entry, word, moved) != word)
+		handle_change_folded(handles, index, word, moved, true);
 }
 
 static inline unsigned long handle_make(const struct handles *handles, u32 index, u16 gen)

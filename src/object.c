@@ -22,12 +22,13 @@
  */
 void object_await(struct zs_pool *pool, u64 entry)
 {
-	u32 class = READ_ONCE(zspage_at(&pool->zspages, entry_zspage(entry))->class);
+	struct size_class *class =
+		zspage_class_now(zspage_at(&pool->zspages, entry_zspage(entry)), &pool->classes);
 
 	if (!class)
 		return;
-	port_lock(&pool->classes.class[class - 1].lock);
-	port_unlock(&pool->classes.class[class - 1].lock);
+	port_lock(&class->lock);
+	port_unlock(&class->lock);
 }
 
 /* Pin the zspage of a live object. NULL if the handle names none. */
@@ -42,18 +43,14 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 
 		u64 word = entry_word(handles, entry, (u32)handle); /* pairs with handle_open() */
 		struct zspage *zspage;
 
-		if (unlikely(!entry_is(word, handle))) {
-			if (!entry_is_held(word, handle))
-				return NULL;
-			object_await(pool, word);
-			continue;
-		}
+		if (unlikely(!entry_is(word, handle)))
+			return NULL;
 		zspage = zspage_at(&pool->zspages, entry_zspage(word));
 		if (unlikely(!zspage_pin(zspage))) {
 			object_await(pool, word);
 			continue;
 		}
-		/* Pairs with the exchange in object_move(), which may have brought it back here. */
+		/* Pairs with the exchange in handle_move(), which may have brought it back here. */
 		if (likely((u64)atomic64_read_acquire(entry) == word) ||
 		    entry_word(handles, entry, (u32)handle) == word) {
 			*slot = entry_slot(word);
@@ -76,23 +73,24 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 
  */
 struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len, size_t *offset)
 {
+	const struct size_class *class = NULL;
 	struct zspage *zspage;
-	size_t size;
 	u8 slot;
 
 	zspage = object_pin(pool, handle, &slot);
-	if (unlikely(!zspage)) {
-		pool_bad_handle(pool, handle);
-		return NULL;
+	if (likely(zspage))
+		class = zspage_class_now(zspage, &pool->classes);
+	if (likely(class && len <= class->size)) {
+		*offset = (size_t)slot * class->size;
+		return zspage;
 	}
-	size = zspage_class(zspage, &pool->classes)->size;
-	if (unlikely(len > size)) {
+	if (zspage)
 		zspage_unpin(zspage);
+	if (class)
 		pool_misuse(pool, "an access beyond the end of the slot of an object", handle);
-		return NULL;
-	}
-	*offset = slot * size;
-	return zspage;
+	else /* it is not live, or somebody frees it just now */
+		pool_bad_handle(pool, handle);
+	return NULL;
 }
 
 /**
@@ -147,18 +145,22 @@ struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t 
 	const atomic64_t *entry = handle_entry(&pool->handles, handle);
 	/* The pin keeps the entry as it was. */
 	u64 word = entry ? entry_word(&pool->handles, entry, (u32)handle) : 0;
+	const struct size_class *class = NULL;
 	struct zspage *zspage;
 
-	if (unlikely(!entry_is(word, handle))) {
+	if (likely(entry_is(word, handle))) {
+		zspage = zspage_at(&pool->zspages, entry_zspage(word));
+		class = zspage_class_now(zspage, &pool->classes);
+	}
+	if (unlikely(!class)) {
 		pool_bad_handle(pool, handle);
 		return NULL;
 	}
-	zspage = zspage_at(&pool->zspages, entry_zspage(word));
 	if (unlikely(!zspage_pins(zspage))) {
 		pool_misuse(pool, "zs_obj_read_end() without a begin, of an object", handle);
 		return NULL;
 	}
-	*offset = entry_slot(word) * (size_t)zspage_class(zspage, &pool->classes)->size;
+	*offset = entry_slot(word) * (size_t) class->size;
 	return zspage;
 }
 

@@ -11,8 +11,9 @@
  *   pin		zspage.pins, an atomic count, no lock: its objects stay where they are.
  *			Nobody waits for a pin to go; who meets a frozen zspage waits for the class lock
  *   class lock		size_class.lock: the class's lists and counts; of each of its zspages the
- *			bitmap, the count, the links and the reverse map; making an entry live, and
- *			where a live entry points
+ *			birth and the death, the bitmap, the count, the links and the reverse map; and
+ *			the entries of its objects: that they become live, where they point, that they
+ *			die
  *   table locks	table.lock, handles.lock, zspages.lock: growth; free handle blocks; dead
  *			descriptors and blank pages of them. Leaves, but that page locks are taken
  *			under handles.lock
@@ -26,10 +27,10 @@
  * Only one lock of each line is held at a time. Memory is allocated with no lock held, but for that
  * of a drain's helpers: port_alloc_extra(), under the drain mutex.
  *
- * An entry dies by one compare-and-exchange, claim(), which takes no lock but waits for the class lock if
- * compaction holds the entry: that, not a lock, decides which of two frees is the double one. (Only of a
- * page that is folded it is the page's lock.) From then on the object's slot belongs to the thread that made
- * the claim, until it clears the slot's bit under the class lock.
+ * A live entry says which zspage the object is in, and that of which class it is; under that class's lock the
+ * entry is looked at again, and what it says then is true as long as the lock is held: of two frees one finds
+ * it dead. An object whose entry is dead has a slot no more when the lock is released; but for those that host
+ * chunks of the deferred queue, whose zspages are pinned.
  */
 #include "pool.h"
 
@@ -90,51 +91,73 @@ void pool_bad_handle(struct zs_pool *pool, unsigned long handle)
 	pool_misuse(pool, handle_fault(pool, handle), handle);
 }
 
-static struct location location_of(u64 entry, unsigned long handle)
+/*
+ * Whether an object may host a chunk of the deferred queue. A chunk in a large one gets so many words that one
+ * that may will be among them.
+ */
+static inline bool object_may_host(const struct size_class *class, unsigned long handle)
 {
-	return (struct location){
-		.zspage = entry_zspage(entry),
-		.index = (u32)handle,
-		.slot = entry_slot(entry),
-	};
+	return class->size < DEFERRED_HOST_BYTES || deferred_may_host(handle);
 }
 
-/* Make the object's entry die, so that the object is the caller's alone. False if it is not live. */
-static bool claim(struct zs_pool *pool, unsigned long handle, struct location *object)
-{
-	struct handles *handles = &pool->handles;
-	atomic64_t *entry = handle_entry(handles, handle);
-	u64 word;
+/* An object on its way to be free. */
+struct object {
+	struct size_class *class;
+	struct zspage *zspage;
+	atomic64_t *entry; /* of its handle */
+	u64 word; /* what the entry was */
+};
 
-	if (unlikely(!entry))
+/*
+ * Under the lock of the class that an object had: have its entry die, if that is what it was. As long as the lock
+ * is held the zspage is one of the class, so nobody but a producer of the deferred queue changes an entry that says
+ * that an object is there.
+ */
+static inline bool object_kill(struct zs_pool *pool, const struct object *object,
+			       unsigned long handle)
+{
+	if (unlikely(!zspage_is_of(object->zspage, object->class)))
 		return false;
-	word = entry_word(handles, entry, (u32)handle);
-	for (;;) {
-		if (unlikely(!entry_is(word, handle))) {
-			if (!entry_is_held(word, handle))
-				return false;
-			object_await(pool, word);
-			word = entry_word(handles, entry, (u32)handle);
-			continue;
-		}
-		/* If not, compaction moved or holds it, or another free won. */
-		if (likely(entry_swap(handles, entry, (u32)handle, &word, word & ~ENTRY_LIVE)))
-			break;
-	}
-	*object = location_of(word, handle);
-	return true;
+	return object_may_host(object->class, handle) ?
+		       entry_kill_shared(&pool->handles, object->entry, (u32)handle, object->word,
+					 true) :
+		       entry_kill(&pool->handles, object->entry, (u32)handle, object->word);
 }
 
-/* Under the class lock: free an object's slot. */
-static inline enum zspage_left object_put(struct zs_pool *pool, struct size_class *class,
-					  const struct location *object)
+/*
+ * Take the lock of an object's class and have its entry die: the object is the caller's alone. False, without the
+ * lock, if the entry is not live.
+ */
+static inline bool claim(struct zs_pool *pool, unsigned long handle, struct object *object)
 {
-	enum zspage_left left = zspage_put(&pool->zspages, class, object->zspage, object->slot);
+	object->entry = handle_entry(&pool->handles, handle);
+	if (unlikely(!object->entry))
+		return false;
+	for (;;) {
+		/* Pairs with handle_open(). */
+		object->word = entry_word(&pool->handles, object->entry, (u32)handle);
+		if (unlikely(!entry_is(object->word, handle)))
+			return false;
+		object->zspage = zspage_at(&pool->zspages, entry_zspage(object->word));
+		object->class = zspage_class_now(object->zspage, &pool->classes);
+		if (unlikely(!object->class))
+			continue; /* it has just died, and the entry says something else */
+		port_lock(&object->class->lock);
+		if (likely(object_kill(pool, object, handle)))
+			return true;
+		/* Compaction moved it, or another free won. */
+		port_unlock(&object->class->lock);
+	}
+}
+
+/* Under the class lock: free the slot of an object whose entry is dead. */
+static inline enum zspage_left object_put(struct zs_pool *pool, const struct object *object)
+{
+	struct size_class *class = object->class;
 
 	WRITE_ONCE(class->objects, class->objects - 1);
-	if (unlikely(left == ZSPAGE_NONE))
-		WRITE_ONCE(class->zspages, class->zspages - 1);
-	return left;
+	return zspage_put(&pool->zspages, class, object->zspage, entry_zspage(object->word),
+			  entry_slot(object->word));
 }
 
 /* Have the worker run within so many milliseconds, or not if that is -1. */
@@ -169,10 +192,10 @@ void pool_trim(struct zs_pool *pool, bool all)
 }
 
 /**
- * pool_release() - give the memory of an empty zspage back.
+ * pool_release() - give the memory of a zspage back that is dead, or not born.
  * @pool: the pool
  * @class: the zspage's class
- * @zspage: its number; it is in no list
+ * @zspage: its number
  *
  * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
  */
@@ -181,20 +204,31 @@ void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspa
 	pool_work_in(pool, zspage_release(&pool->zspages, class, zspage));
 }
 
-/* Free the slot of an object that was claimed; its handle is left to the caller. */
-static void free_slot(struct zs_pool *pool, const struct location *object)
+/* Free the slot of an object that was claimed, and release the lock; its handle is left to the caller. */
+static inline void free_slot(struct zs_pool *pool, const struct object *object)
 {
-	struct size_class *class =
-		zspage_class(zspage_at(&pool->zspages, object->zspage), &pool->classes);
-	enum zspage_left left;
+	enum zspage_left left = object_put(pool, object);
 
-	port_lock(&class->lock);
-	left = object_put(pool, class, object);
-	port_unlock(&class->lock);
-	if (unlikely(left == ZSPAGE_NONE))
-		pool_release(pool, class, object->zspage);
-	else if (unlikely(left == ZSPAGE_HALF))
+	port_unlock(&object->class->lock);
+	if (likely(left == ZSPAGE_SOME))
+		return;
+	if (left == ZSPAGE_NONE)
+		pool_release(pool, object->class, entry_zspage(object->word));
+	else
 		pool_notice(pool);
+}
+
+/* Free an object, leaving its handle to the caller. False after a misuse. */
+static inline bool free_object(struct zs_pool *pool, unsigned long handle)
+{
+	struct object object;
+
+	if (unlikely(!claim(pool, handle, &object))) {
+		pool_bad_handle(pool, handle);
+		return false;
+	}
+	free_slot(pool, &object);
+	return true;
 }
 
 /**
@@ -206,101 +240,157 @@ static void free_slot(struct zs_pool *pool, const struct location *object)
  */
 void zs_free(struct zs_pool *pool, unsigned long handle)
 {
-	struct location object;
-
 	if (!pool_check(pool, "zs_free() of no pool") || !handle || zs_is_err(handle))
 		return;
-	if (unlikely(!claim(pool, handle, &object))) {
-		pool_bad_handle(pool, handle);
-		return;
-	}
-	free_slot(pool, &object);
-	handle_put(&pool->handles, object.index);
+	if (likely(free_object(pool, handle)))
+		handle_put(&pool->handles, (u32)handle);
 }
 
-static void prefetch_entry(const struct zs_pool *pool, unsigned long handle)
-{
-	const atomic64_t *entry = handle_entry(&pool->handles, handle);
-
-	if (likely(entry))
-		prefetchw(entry);
-}
-
-#define BATCH_AHEAD 32 /* claims whose entries are on their way */
+#define BATCH_AHEAD 32 /* objects whose entries are on their way */
 #define BATCH_HOLD 256 /* objects freed under one hold of a class lock */
 
-/* Claim what can be claimed, fetching ahead what the next claims and the next step will need. */
-static void batch_claim(struct zs_pool *pool, struct free_batch *batch,
-			const unsigned long *handles, unsigned int count)
+/* The entry's word of an object that is to be freed; 0 if there is none, telling of a misuse. */
+static inline u64 batch_word(struct zs_pool *pool, const atomic64_t *entry, unsigned long handle)
 {
-	batch->count = 0;
-	for (unsigned int i = 0; i < count && i < BATCH_AHEAD; i++)
-		prefetch_entry(pool, handles[i]);
-	for (unsigned int i = 0; i < count; i++) {
-		struct location *object = &batch->object[batch->count];
+	u64 word = likely(entry) ? entry_word(&pool->handles, entry, (u32)handle) : 0;
 
-		if (i + BATCH_AHEAD < count)
-			prefetch_entry(pool, handles[i + BATCH_AHEAD]);
-		if (!handles[i] || zs_is_err(handles[i]))
-			continue;
-		if (unlikely(!claim(pool, handles[i], object))) {
-			pool_bad_handle(pool, handles[i]);
-			continue;
+	if (likely(entry_is(word, handle)))
+		return word;
+	if (handle && !zs_is_err(handle))
+		pool_bad_handle(pool, handle);
+	return 0;
+}
+
+/* Look where the objects are, fetching ahead what the next looks and the next steps will need. */
+static void batch_look(struct zs_pool *pool, struct free_batch *batch, const unsigned long *handles,
+		       unsigned int count)
+{
+	for (u32 ahead = 0; ahead < count + BATCH_AHEAD; ahead++) {
+		u32 i = ahead - BATCH_AHEAD;
+
+		if (likely(ahead < count)) {
+			batch->entry[ahead] = handle_entry(&pool->handles, handles[ahead]);
+			prefetchw(batch->entry[ahead]);
 		}
-		prefetchw(zspage_at(&pool->zspages, object->zspage));
-		batch->count++;
+		if (unlikely(ahead < BATCH_AHEAD))
+			continue;
+		batch->word[i] = batch_word(pool, batch->entry[i], handles[i]);
+		if (likely(batch->word[i]))
+			prefetchw(zspage_at(&pool->zspages, entry_zspage(batch->word[i])));
 	}
+}
+
+/* Put an object of the batch in the list of a class, or of those that are not where they were: BATCH_ASTRAY. */
+static inline void batch_link(struct free_batch *batch, u32 class, u32 i)
+{
+	batch->next[i] = batch->first[class];
+	batch->first[class] = (u16)(i + 1);
 }
 
 /* Link the objects of each class. */
-static void batch_group(struct zs_pool *pool, struct free_batch *batch)
+static void batch_group(struct zs_pool *pool, struct free_batch *batch, unsigned int count)
 {
 	batch->classes = 0;
-	for (u32 i = batch->count; i-- > 0;) {
-		const struct zspage *zspage = zspage_at(&pool->zspages, batch->object[i].zspage);
-		u32 class = zspage->class - 1U;
+	for (u32 i = count; i-- > 0;) {
+		u32 class;
 
-		if (!batch->first[class])
+		if (unlikely(!batch->word[i]))
+			continue;
+		class = READ_ONCE(zspage_at(&pool->zspages, entry_zspage(batch->word[i]))->class);
+		if (unlikely(!batch->first[class]) && class != BATCH_ASTRAY)
 			batch->touched[batch->classes++] = (u16) class;
-		batch->next[i] = batch->first[class];
-		batch->first[class] = (u16)(i + 1);
+		batch_link(batch, class, i);
 	}
+}
+
+/*
+ * Under the class lock: free objects of the batch that are in one zspage, beginning with @next, at most *@hold, which
+ * is told what is left of that; and count them together. What somebody has moved meanwhile, or freed, has gone
+ * astray. Returns with which object to go on.
+ */
+static inline u32 batch_free_run(struct zs_pool *pool, struct free_batch *batch,
+				 const unsigned long *handles, struct size_class *class, u32 next,
+				 u32 *hold)
+{
+	u32 number = entry_zspage(batch->word[next - 1]);
+	struct object object = {
+		.class = class,
+		.zspage = zspage_at(&pool->zspages, number),
+	};
+	enum zspage_left left;
+	u32 count = 0;
+	u8 last = 0;
+
+	do {
+		u32 i = next - 1;
+		u8 slot;
+
+		next = batch->next[i];
+		object.entry = batch->entry[i];
+		object.word = batch->word[i];
+		--*hold;
+		if (unlikely(!object_kill(pool, &object, handles[i]))) {
+			batch_link(batch, BATCH_ASTRAY, i);
+			continue;
+		}
+		slot = entry_slot(object.word);
+		zspage_clear(object.zspage, slot);
+		last = slot > last ? slot : last;
+		count++;
+	} while (next && *hold && entry_zspage(batch->word[next - 1]) == number);
+	if (unlikely(!count))
+		return next;
+	WRITE_ONCE(class->objects, class->objects - count);
+	left = zspage_put_done(&pool->zspages, class, object.zspage, number, last, count);
+	if (unlikely(left == ZSPAGE_NONE))
+		batch->emptied[batch->empty++] = number;
+	else if (unlikely(left == ZSPAGE_HALF))
+		batch->half = true;
+	return next;
 }
 
 /* Free a class's objects of the batch, many under one hold of its lock; release what is empty. */
-static void batch_free_class(struct zs_pool *pool, struct free_batch *batch, u32 index)
+static void batch_free_class(struct zs_pool *pool, struct free_batch *batch,
+			     const unsigned long *handles, u32 number)
 {
-	struct size_class *class = &pool->classes.class[index];
-	u32 first = batch->first[index];
-	u32 emptied = 0;
-	bool half = false;
+	struct size_class *class = &pool->classes.class[number - 1];
 
-	for (u32 i = first; i;) {
+	for (u32 next = batch->first[number]; next;) {
+		u32 hold = BATCH_HOLD;
+
 		port_lock(&class->lock);
-		for (u32 held = 0; i && held < BATCH_HOLD; held++, i = batch->next[i - 1]) {
-			enum zspage_left left = object_put(pool, class, &batch->object[i - 1]);
-
-			if (left == ZSPAGE_NONE)
-				batch->emptied[emptied++] = batch->object[i - 1].zspage;
-			half |= left == ZSPAGE_HALF;
-		}
+		while (next && hold)
+			next = batch_free_run(pool, batch, handles, class, next, &hold);
 		port_unlock(&class->lock);
 	}
-	batch->first[index] = 0;
-	if (half)
+	batch->first[number] = 0;
+	if (batch->half)
 		pool_notice(pool);
-	while (emptied)
-		pool_release(pool, class, batch->emptied[--emptied]);
+	batch->half = false;
+	while (batch->empty)
+		pool_release(pool, class, batch->emptied[--batch->empty]);
+}
+
+/* Look anew for those that are not where they were. */
+static void batch_free_astray(struct zs_pool *pool, struct free_batch *batch,
+			      const unsigned long *handles)
+{
+	for (u32 next = batch->first[BATCH_ASTRAY]; next; next = batch->next[next - 1])
+		if (!free_object(pool, handles[next - 1]))
+			batch->word[next - 1] = 0;
+	batch->first[BATCH_ASTRAY] = 0;
 }
 
 /* Give the handles back: those of neighbours, which are of one block, at once. */
-static void batch_put_handles(struct zs_pool *pool, const struct free_batch *batch)
+static void batch_put_handles(struct zs_pool *pool, const struct free_batch *batch,
+			      const unsigned long *handles, unsigned int count)
 {
-	struct handle_stock handles = { .free = 0 };
+	struct handle_stock stock = { .free = 0 };
 
-	for (u32 i = 0; i < batch->count; i++)
-		handles_put(&pool->handles, handle_stock_put(&handles, batch->object[i].index));
-	handles_put(&pool->handles, handles);
+	for (u32 i = 0; i < count; i++)
+		if (likely(batch->word[i]))
+			handles_put(&pool->handles, handle_stock_put(&stock, (u32)handles[i]));
+	handles_put(&pool->handles, stock);
 }
 
 /**
@@ -315,17 +405,18 @@ static void batch_put_handles(struct zs_pool *pool, const struct free_batch *bat
 void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsigned long *handles,
 		     unsigned int count)
 {
-	batch_claim(pool, batch, handles, count);
-	batch_group(pool, batch);
+	batch_look(pool, batch, handles, count);
+	batch_group(pool, batch, count);
 	for (u32 i = 0; i < batch->classes; i++)
-		batch_free_class(pool, batch, batch->touched[i]);
-	batch_put_handles(pool, batch);
+		batch_free_class(pool, batch, handles, batch->touched[i]);
+	batch_free_astray(pool, batch, handles);
+	batch_put_handles(pool, batch, handles, count);
 }
 
-/* How much an object can host with that is where its entry says, in a zspage of a class; and from where on. */
-static size_t host_bytes(const struct zs_pool *pool, u32 class, u64 word, size_t *offset)
+/* How much an object of a class can host with that is where its entry says; and from where on. */
+static size_t host_bytes(const struct size_class *class, u64 word, size_t *offset)
 {
-	size_t bytes = pool->classes.class[class - 1].size;
+	size_t bytes = class->size;
 
 	*offset = entry_slot(word) * bytes;
 	port_chain_piece(offset, &bytes);
@@ -350,9 +441,9 @@ static u64 host_word(struct zs_pool *pool, unsigned long handle)
 static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_t least, u64 *word,
 			       void **memory, size_t *bytes)
 {
+	struct size_class *class;
 	struct zspage *zspage;
 	size_t offset;
-	u32 class;
 
 	*word = host_word(pool, handle);
 	if (!*word)
@@ -361,12 +452,12 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 	if (!zspage_pin(zspage))
 		return NULL;
 	/*
-	 * Is it still there, now that it can't be moved? Pairs with object_move(). Without a class, a
+	 * Is it still there, now that it can't be moved? Pairs with handle_move(). Without a class, a
 	 * double free has won.
 	 */
-	class = READ_ONCE(zspage->class);
-	if (host_word(pool, handle) == *word && class) {
-		*bytes = host_bytes(pool, class, *word, &offset);
+	class = host_word(pool, handle) == *word ? zspage_class_now(zspage, &pool->classes) : NULL;
+	if (class && object_may_host(class, handle)) {
+		*bytes = host_bytes(class, *word, &offset);
 		*memory = port_chain_at(&zspage->chain, offset, *bytes);
 		if (*bytes >= least && *memory)
 			return zspage;
@@ -377,21 +468,19 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 
 /*
  * The deferred queue asks for memory to live in: an object that is to be freed has some. Its entry
- * dies at once, so that a double free is noticed and compaction leaves it; the token is what it was.
+ * dies at once, so that a double free is noticed; the token is what it was.
  */
 static void *pool_host(void *owner, unsigned long handle, size_t least, size_t *bytes, u64 *token)
 {
 	struct zs_pool *pool = owner;
 	struct zspage *zspage;
 	void *memory;
-	u64 word;
 
 	zspage = host_pin(pool, handle, least, token, &memory, bytes);
 	if (!zspage)
 		return NULL;
-	word = *token;
-	if (entry_change(&pool->handles, handle_entry_at(&pool->handles, (u32)handle), (u32)handle,
-			 &word, word & ~ENTRY_LIVE, false))
+	if (entry_kill_shared(&pool->handles, handle_entry_at(&pool->handles, (u32)handle),
+			      (u32)handle, *token, false))
 		return memory;
 	zspage_unpin(zspage);
 	return NULL;
@@ -431,24 +520,29 @@ static size_t pool_weigh(void *owner, unsigned long handle)
 {
 	struct zs_pool *pool = owner;
 	u64 word = host_word(pool, handle);
+	const struct size_class *class;
 	size_t offset;
-	u32 class;
 
 	if (!word)
 		return 0;
-	class = READ_ONCE(zspage_at(&pool->zspages, entry_zspage(word))->class);
-	return class ? host_bytes(pool, class, word, &offset) : 0;
+	class = zspage_class_now(zspage_at(&pool->zspages, entry_zspage(word)), &pool->classes);
+	return class && object_may_host(class, handle) ? host_bytes(class, word, &offset) : 0;
 }
 
 static void pool_unhost(void *owner, unsigned long handle, u64 token)
 {
 	struct zs_pool *pool = owner;
-	struct location object = location_of(token, handle);
+	struct object object = {
+		.zspage = zspage_at(&pool->zspages, entry_zspage(token)),
+		.word = token,
+	};
 
-	zspage_unpin(zspage_at(&pool->zspages, object.zspage));
+	object.class = zspage_class(object.zspage, &pool->classes);
+	port_lock(&object.class->lock);
+	zspage_unpin(object.zspage); /* not before: compaction wants objects that are live */
 	free_slot(pool, &object);
 	/* Not by way of a lane, as those who drain store nothing, and are to have none. */
-	handles_put(&pool->handles, handle_stock_of(object.index));
+	handles_put(&pool->handles, handle_stock_of((u32)handle));
 }
 
 static void pool_drain_batch(void *owner, void *work, const unsigned long *handles,
@@ -491,8 +585,8 @@ static noinline void free_deferred(struct zs_pool *pool, unsigned long handle)
  * the latest when a later zs_free_deferred_flush() returns. Another use of the handle before the
  * drain comes to it may go unnoticed; another free is noticed by the drain.
  *
- * If the queue can't take the handle at once, because it is full or contended or the objects are too
- * small for it to live in, this does what zs_free() does.
+ * If the queue can't take the handle at once, because it is full or contended, or because no object at hand
+ * can host it, this does what zs_free() does.
  *
  * Context: Any, atomic too, and under any lock of the caller's. Allocates nothing and waits for
  * nothing; a fallback does what zs_free() does.
@@ -531,10 +625,8 @@ static int class_get_zspage(struct zs_pool *pool, struct size_class *class, gfp_
 		return -ENOMEM;
 	port_lock(&class->lock);
 	needed = !class_partial(class);
-	if (needed) {
-		WRITE_ONCE(class->zspages, class->zspages + 1);
-		zspage_list(&pool->zspages, class, zspage);
-	}
+	if (needed)
+		zspage_add(&pool->zspages, class, zspage);
 	port_unlock(&class->lock);
 	if (!needed) /* another thread was faster */
 		pool_release(pool, class, zspage);

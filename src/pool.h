@@ -26,22 +26,19 @@ struct pool_config {
 	bool misuse_is_fatal;
 };
 
-/* Where an object lies. */
-struct location {
-	u32 zspage;
-	u32 index; /* of its handle */
-	u8 slot;
-};
+#define BATCH_ASTRAY 0 /* in place of a class's index plus 1: it is not known where the object is */
 
 /* What a batch of frees needs: too large for a kernel's stack. */
 struct free_batch {
-	u32 count;
 	u32 classes;
-	struct location object[DEFERRED_BATCH];
+	atomic64_t *entry[DEFERRED_BATCH]; /* by object */
+	u64 word[DEFERRED_BATCH]; /* by object: its entry's; 0 if it is none, or is not to be freed */
 	u16 next[DEFERRED_BATCH]; /* object of the same class, plus 1; 0 ends */
-	u16 touched[DEFERRED_BATCH]; /* the classes that have objects */
+	u16 touched[ZS_SIZE_STEPS]; /* the classes that have objects */
 	u16 first[ZS_SIZE_STEPS + 1]; /* by class: its first object plus 1; else 0 */
-	u32 emptied[DEFERRED_BATCH]; /* zspages */
+	u32 emptied[DEFERRED_BATCH]; /* zspages of the class at hand that are to be released, */
+	u32 empty; /* how many */
+	bool half; /* one of its zspages is half empty */
 };
 
 struct zs_pool {

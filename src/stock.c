@@ -12,7 +12,10 @@
 static void lane_restock(const struct handles *handles, struct handle_lane *lane)
 {
 	if (!handle_stock_empty(&lane->stock) || handle_stock_empty(&lane->freed) ||
-	    /* Pairs with the release in page_close(). */
+	    /*
+	     * Pairs with the release in page_close(). And, by the fence in gates_enter(), with the exchange in
+	     * entry_take(): who let an entry die that had just been taken sees that its page is closed.
+	     */
 	    smp_load_acquire(&handle_block_at(handles, lane->freed.block)->folded))
 		return;
 	lane->stock = lane->freed;

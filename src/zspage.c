@@ -55,7 +55,7 @@ void zspages_destroy(struct zspages *zspages, const struct classes *classes)
  * The count of pins is left as it is: a late reader may be about to take its own back.
  *
  * Context: Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
- * Return: its number, in no list yet, or 0 if there is no memory.
+ * Return: its number, for zspage_add() or zspage_release(); 0 if there is no memory.
  */
 u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t flags, int nid)
 {
@@ -74,8 +74,6 @@ u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t
 		WRITE_ONCE(zspage->used[word], 0); /* who counts zspages may read it */
 	WRITE_ONCE(zspage->inuse, 0);
 	atomic64_add(class_held(class, 0), &zspages->pages);
-	/* Pairs with the acquire in the kernel's migration: the count is that of this life. */
-	smp_store_release(&zspage->class, (u16)(class->index + 1));
 	return number;
 }
 
@@ -83,7 +81,7 @@ u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t
  * zspage_release() - give an empty zspage's memory back to the page store.
  * @zspages: the pool's zspages
  * @class: its class
- * @number: the zspage, in no list
+ * @number: the zspage, dead or not born
  *
  * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
  * Return: the milliseconds within which the page store wants to be trimmed, or -1.
@@ -99,7 +97,7 @@ int zspage_release(struct zspages *zspages, const struct size_class *class, u32 
 }
 
 /* Put a zspage at the head of the list of its fullness group. Under the class lock. */
-void zspage_list(struct zspages *zspages, struct size_class *class, u32 number)
+static void zspage_list(struct zspages *zspages, struct size_class *class, u32 number)
 {
 	struct zspage *zspage = zspage_at(zspages, number);
 	u32 *head = &class->partial[zspage_group(class, zspage->inuse)];
@@ -122,6 +120,44 @@ void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number
 		class->partial[zspage_group(class, zspage->inuse)] = zspage->next;
 	if (zspage->next)
 		zspage_at(zspages, zspage->next)->prev = zspage->prev;
+}
+
+/**
+ * zspage_add() - a zspage is born.
+ * @zspages: the pool's zspages
+ * @class: what it is cut for
+ * @number: the zspage, from zspage_create()
+ *
+ * Context: Under the class lock.
+ */
+void zspage_add(struct zspages *zspages, struct size_class *class, u32 number)
+{
+	WRITE_ONCE(class->zspages, class->zspages + 1);
+	zspage_list(zspages, class, number);
+	/* Pairs with the acquire in zspage_class_now(): the rest is of this life. */
+	smp_store_release(&zspage_at(zspages, number)->class, (u16)(class->index + 1));
+}
+
+/* An empty zspage dies, which is in no list any more. Under the class lock. */
+static void zspage_die(struct size_class *class, struct zspage *zspage)
+{
+	WRITE_ONCE(class->zspages, class->zspages - 1);
+	WRITE_ONCE(zspage->inuse, 0);
+	WRITE_ONCE(zspage->class, 0);
+}
+
+/**
+ * zspage_drop() - have a zspage die that was never used.
+ * @zspages: the pool's zspages
+ * @class: its class
+ * @number: the zspage
+ *
+ * Context: Under the class lock. The zspage is to be released.
+ */
+void zspage_drop(struct zspages *zspages, struct size_class *class, u32 number)
+{
+	zspage_unlist(zspages, class, number);
+	zspage_die(class, zspage_at(zspages, number));
 }
 
 /**
@@ -151,7 +187,7 @@ void zspage_replace(struct zspages *zspages, struct size_class *class, u32 numbe
 		zspage_unlist(zspages, class, number);
 		zspage_list(zspages, class, by);
 	}
-	/* As in zspage_create(): the count is that of this life. */
+	/* As in zspage_add(). */
 	smp_store_release(&to->class, (u16)(class->index + 1));
 }
 
@@ -222,26 +258,23 @@ u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u3
 	return (u8)slot;
 }
 
-/* zspage_put(), where the end of the zspage or its place in a list may change. */
+/* zspage_put_done(), where the end of the zspage or its place in a list changes. */
 enum zspage_left zspage_put_slow(struct zspages *zspages, struct size_class *class, u32 number,
-				 u8 slot)
+				 u8 last, u32 count)
 {
 	struct zspage *zspage = zspage_at(zspages, number);
-	u64 *word = &zspage->used[slot / 64];
 	bool was_more = zspage_group(class, zspage->inuse) >= ZS_GROUPS / 2;
-	u32 end;
+	u32 end = zspage_end(zspage, class);
 
-	WRITE_ONCE(*word, *word & ~(1ULL << slot % 64));
-	end = zspage_end(zspage, class);
-	if (slot >= end)
-		zspages_hold(zspages, class, slot + 1U, end);
-	if (zspage->inuse > 1) {
-		zspage_count(zspages, class, number, zspage->inuse - 1U);
+	if (last >= end)
+		zspages_hold(zspages, class, last + 1U, end);
+	if (zspage->inuse > count) {
+		zspage_count(zspages, class, number, zspage->inuse - count);
 		return was_more && zspage->inuse * 2U <= class->geometry.slots ? ZSPAGE_HALF :
 										 ZSPAGE_SOME;
 	}
 	if (!zspage_is_full(zspage, class))
 		zspage_unlist(zspages, class, number);
-	WRITE_ONCE(zspage->inuse, 0);
+	zspage_die(class, zspage);
 	return ZSPAGE_NONE;
 }

@@ -33,7 +33,7 @@
 
 struct zspage {
 	atomic_t pins; /* readers, plus ZSPAGE_ALIVE, and ZSPAGE_FROZEN under the class lock */
-	u16 class; /* its index plus 1 from birth to death, else 0 */
+	u16 class; /* its index plus 1 while it lives, else 0; changes under that class's lock */
 	u16 inuse; /* slots; this and what follows is protected by the class lock */
 	u32 prev; /* in the list of a fullness group, or of dead descriptors */
 	u32 next;
@@ -45,7 +45,7 @@ struct zspage {
 enum zspage_left {
 	ZSPAGE_SOME,
 	ZSPAGE_HALF, /* or less, and it was more: told at least once while it empties */
-	ZSPAGE_NONE, /* it is empty, in no list, and to be released */
+	ZSPAGE_NONE, /* it was the last slot: the zspage is dead, and the caller's to release */
 };
 
 /* The descriptors of one length in lines. */
@@ -78,16 +78,17 @@ struct zspage_chunk {
 int zspages_init(struct zspages *zspages);
 void zspages_destroy(struct zspages *zspages, const struct classes *classes);
 u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t flags, int nid);
+void zspage_add(struct zspages *zspages, struct size_class *class, u32 number);
+void zspage_drop(struct zspages *zspages, struct size_class *class, u32 number);
 int zspage_release(struct zspages *zspages, const struct size_class *class, u32 number);
 
 void zspage_replace(struct zspages *zspages, struct size_class *class, u32 number, u32 by);
 void zspage_replaced(struct zspages *zspages, u32 number);
 
-void zspage_list(struct zspages *zspages, struct size_class *class, u32 number);
 void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number);
 u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u32 handle);
 enum zspage_left zspage_put_slow(struct zspages *zspages, struct size_class *class, u32 number,
-				 u8 slot);
+				 u8 last, u32 count);
 
 u32 descriptor_alloc(struct zspages *zspages, u32 lines, gfp_t flags);
 u32 descriptor_reserve(struct zspages *zspages, u32 lines, u32 from, u32 to);
@@ -108,6 +109,24 @@ static inline struct size_class *zspage_class(const struct zspage *zspage,
 					      const struct classes *classes)
 {
 	return &classes->class[zspage->class - 1];
+}
+
+/*
+ * The class of a zspage that lives, or NULL; it may die at once, unless the lock of that class is held. Pairs with
+ * the release in zspage_add() and zspage_replace().
+ */
+static inline struct size_class *zspage_class_now(const struct zspage *zspage,
+						  const struct classes *classes)
+{
+	u32 class = smp_load_acquire(&zspage->class);
+
+	return class ? &classes->class[class - 1] : NULL;
+}
+
+/* Whether a zspage is one of a class, and will be as long as the caller has the lock of the class. */
+static inline bool zspage_is_of(const struct zspage *zspage, const struct size_class *class)
+{
+	return READ_ONCE(zspage->class) == class->index + 1;
 }
 
 /* The lines that a descriptor takes. */
@@ -166,32 +185,57 @@ static inline u32 class_partial(const struct size_class *class)
 	return 0;
 }
 
+/* Under the class lock: say that a slot is not used, for zspage_put_done(). */
+static inline void zspage_clear(struct zspage *zspage, u8 slot)
+{
+	u64 *word = &zspage->used[slot / 64];
+
+	WRITE_ONCE(*word, *word & ~(1ULL << slot % 64));
+}
+
+/**
+ * zspage_put_done() - count slots of a zspage that were freed by zspage_clear().
+ * @zspages: the pool's zspages
+ * @class: its class
+ * @zspage: the zspage
+ * @number: its number
+ * @last: the last of these slots
+ * @count: how many they are
+ *
+ * Context: Under the class lock, since the first was freed.
+ * Return: what is left of the zspage.
+ */
+static inline enum zspage_left zspage_put_done(struct zspages *zspages, struct size_class *class,
+					       struct zspage *zspage, u32 number, u8 last,
+					       u32 count)
+{
+	u32 inuse = zspage->inuse - count;
+
+	/* Mostly a later slot is used, so that its end is where it was, and it stays in its list. */
+	if (likely(zspage->used[last / 64] >> last % 64 &&
+		   zspage_group(class, inuse) == zspage_group(class, inuse + count))) {
+		WRITE_ONCE(zspage->inuse, (u16)inuse);
+		return ZSPAGE_SOME;
+	}
+	return zspage_put_slow(zspages, class, number, last, count);
+}
+
 /**
  * zspage_put() - free a slot.
  * @zspages: the pool's zspages
  * @class: its class
- * @number: the zspage
+ * @zspage: the zspage
+ * @number: its number
  * @slot: one that is used
  *
  * Context: Under the class lock.
  * Return: what is left of the zspage.
  */
 static inline enum zspage_left zspage_put(struct zspages *zspages, struct size_class *class,
-					  u32 number, u8 slot)
+					  struct zspage *zspage, u32 number, u8 slot)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
-	u64 *word = &zspage->used[slot / 64];
-	u64 used = *word & ~(1ULL << slot % 64);
-	u32 inuse = zspage->inuse - 1U;
-
-	/* Mostly a later slot is used, so that its end is where it was, and it stays in its list. */
-	if (likely(used >> slot % 64 &&
-		   zspage_group(class, inuse) == zspage_group(class, inuse + 1))) {
-		WRITE_ONCE(*word, used);
-		WRITE_ONCE(zspage->inuse, (u16)inuse);
-		return ZSPAGE_SOME;
-	}
-	return zspage_put_slow(zspages, class, number, slot);
+	zspage_clear(zspage, slot);
+	return zspage_put_done(zspages, class, zspage, number, slot, 1);
 }
 
 /*

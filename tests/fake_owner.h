@@ -23,6 +23,8 @@ struct fake_owner {
 	struct deferred queue;
 	unsigned long step; /* from word to word */
 	size_t bytes; /* of memory that each word has to host a chunk; 0 for none */
+	bool few_host; /* of the words only those that may, whatever they stand for */
+	unsigned int refusals; /* to host that are still to come */
 	atomic_uint freed; /* words, hosts included */
 	atomic_uint hosts; /* that host now */
 	atomic_uint hosted; /* ever */
@@ -69,8 +71,12 @@ static inline void *owner_host(void *arg, unsigned long word, size_t least, size
 	unsigned long number = owner_number(owner, word);
 	void *memory;
 
-	if (owner->bytes < least)
+	if (owner->bytes < least || (owner->few_host && !deferred_may_host(word)))
 		return NULL;
+	if (owner->refusals) {
+		owner->refusals--;
+		return NULL;
+	}
 	memory = malloc(owner->bytes);
 	OWNER_CHECK(memory && !atomic_load(&owner->gone[number]));
 	OWNER_CHECK(!atomic_exchange(&owner->memory[number], memory));
@@ -102,6 +108,14 @@ static inline size_t owner_weigh(void *arg, unsigned long word)
 
 	OWNER_CHECK(!atomic_load(&owner->gone[number]) && !atomic_load(&owner->memory[number]));
 	return owner->bytes ? owner->bytes + number % 5 : 0;
+}
+
+/* The number of the first word from @number on that may host, whatever it stands for. */
+static inline unsigned long owner_next_heir(const struct fake_owner *owner, unsigned long number)
+{
+	while (!deferred_may_host(number * owner->step))
+		number++;
+	return number;
 }
 
 static inline void owner_unhost(void *arg, unsigned long word, u64 token)

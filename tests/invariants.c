@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "helpers.h"
 #include "invariants.h"
 #include "pool.h"
 
@@ -20,6 +21,18 @@ struct tally {
 	u64 pins;
 	u64 partial; /* zspages that should be in a list */
 };
+
+unsigned long host_make(struct zs_pool *pool, size_t size, uint64_t key)
+{
+	unsigned long handle = object_make(pool, size, key);
+	unsigned long host = handle;
+
+	if (!deferred_may_host(handle)) {
+		host = host_make(pool, size, key);
+		zs_free(pool, handle);
+	}
+	return host;
+}
 
 void pool_pause(struct zs_pool *pool)
 {

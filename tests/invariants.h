@@ -6,6 +6,7 @@
 #ifndef TEST_INVARIANTS_H
 #define TEST_INVARIANTS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct zs_pool;
@@ -21,6 +22,9 @@ void check_compacted(struct zs_pool *pool);
 
 /* Check that a pool without objects has given all its pages back, once it is compacted. */
 void check_empty(struct zs_pool *pool);
+
+/* Make an object as object_make() does, one that may host a chunk of the deferred queue whatever its size. */
+unsigned long host_make(struct zs_pool *pool, size_t size, uint64_t key);
 
 /* Stop the pool's worker, which may change the pool at any time; and let it go on. */
 void pool_pause(struct zs_pool *pool);

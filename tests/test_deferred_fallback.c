@@ -99,7 +99,9 @@ static void test_contended(void **state)
 	zs_destroy_pool(pool);
 }
 
-/* Objects too small to host a chunk, when the lane's spare chunk is full and not drained yet. */
+#define SPARES (DEFERRED_SPARES * DEFERRED_SPARE) /* words that a lane's spare chunks take */
+
+/* Objects too small to host a chunk, when the lane's spare chunks are full and not drained yet. */
 static void test_no_memory(void **state)
 {
 	struct zs_pool *pool = make_lazy_pool();
@@ -111,14 +113,14 @@ static void test_no_memory(void **state)
 	for (unsigned int i = 1000;
 	     i-- > 0;) /* not in the order in which they would take less room */
 		zs_free_deferred(pool, handles[i]);
-	assert_int_equal(class->objects, DEFERRED_SPARE);
-	assert_int_equal(deferred_stat(pool, "pending"), DEFERRED_SPARE);
+	assert_int_equal(class->objects, SPARES);
+	assert_int_equal(deferred_stat(pool, "pending"), SPARES);
 	port_mutex_unlock(&pool->deferred.drain); /* and the worker, which was woken, may drain */
-	assert_int_equal(deferred_stat(pool, "fallbacks_no_memory"), 1000 - DEFERRED_SPARE);
-	assert_int_equal(fallbacks(pool), 1000 - DEFERRED_SPARE);
+	assert_int_equal(deferred_stat(pool, "fallbacks_no_memory"), 1000 - SPARES);
+	assert_int_equal(fallbacks(pool), 1000 - SPARES);
 	assert_all_freed(pool, 1000);
 
-	/* The spare chunk is of use again. */
+	/* The spare chunks are of use again. */
 	free(handles);
 	handles = objects_make(pool, 10, 1);
 	port_mutex_lock(&pool->deferred.drain);

@@ -91,7 +91,7 @@ static void test_random(void **state)
 	owner_destroy(owner);
 }
 
-/* The spare chunk takes its words, and takes them again once it has been drained. */
+/* The spare chunks take their words, and take them again once they have been drained. */
 static void test_spare(void **state)
 {
 	struct fake_owner *owner = owner_make(32768, 0);
@@ -99,7 +99,7 @@ static void test_spare(void **state)
 
 	(void)state;
 	for (unsigned int round = 0; round < 3; round++) {
-		assert_int_equal(put_many(owner, DEFERRED_SPARE), 0);
+		assert_int_equal(put_many(owner, DEFERRED_SPARES * DEFERRED_SPARE), 0);
 		assert_int_equal(owner_put(owner), DEFERRED_NO_MEMORY);
 		owner_lose(owner, owner->put);
 		refused++;
@@ -110,13 +110,30 @@ static void test_spare(void **state)
 	owner_destroy(owner);
 }
 
+/* One spare chunk is filled while another is drained, and each takes its words once. */
+static void test_spares_in_turn(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 0);
+	struct deferred_lane *own = lane_own(&owner->queue);
+
+	(void)state;
+	for (unsigned int round = 0; round < 5; round++) {
+		assert_int_equal(put_many(owner, DEFERRED_SPARE + 1), 0);
+		assert_int_equal(atomic_read(&own->spares_used), 3);
+		deferred_flush(&owner->queue);
+		assert_int_equal(atomic_read(&own->spares_used), 0);
+	}
+	assert_balance(owner, 0);
+	owner_destroy(owner);
+}
+
 /* A small host is asked only when there is no spare chunk. */
 static void test_spare_first(void **state)
 {
 	struct fake_owner *owner = owner_make(32768, DEFERRED_HOST_LEAST);
 
 	(void)state;
-	assert_int_equal(put_many(owner, DEFERRED_SPARE), 0);
+	assert_int_equal(put_many(owner, DEFERRED_SPARES * DEFERRED_SPARE - 1), 0);
 	assert_int_equal(atomic_load(&owner->hosted), 0);
 	assert_int_equal(put_many(owner, 1), 0);
 	assert_int_equal(atomic_load(&owner->hosted), 1);
@@ -220,23 +237,114 @@ static void test_guarded(void **state)
 }
 
 /*
- * The host of a chunk is the one with the most memory of the first words of the one before. These were fetched
- * step by step, and at last that of the host.
+ * The host of a chunk is the one with the most memory of the first words of the one before that may host. These
+ * were fetched step by step, and at last that of the host.
  */
 static void test_fetched(void **state)
 {
 	struct fake_owner *owner = owner_make(32768, 2048);
+	unsigned long number = 1, best = 0;
+	unsigned int heirs;
 
 	(void)state;
-	while (!owner->put || lane_own(&owner->queue)->open->host == owner->step)
+	/* So that the first word may host, and others of the first ones. */
+	while (owner_next_heir(owner, 2) > 2 ||
+	       owner_next_heir(owner, 3) > DEFERRED_STRIDE / DEFERRED_CELL / 2)
+		owner->step++;
+	while (!atomic_load(&owner->fetched[0]))
 		put_many(owner, 1);
-	assert_int_equal(lane_own(&owner->queue)->open->host,
-			 4 * owner->step); /* of 2 to 5: see owner_weigh() */
+	heirs = lane_own(&owner->queue)->heirs;
+	assert_in_range(heirs, 2, DEFERRED_HEIRS);
+	for (unsigned int i = 0; i < heirs; i++) {
+		number = owner_next_heir(owner, number + 1);
+		if (!best || owner_weigh(owner, number * owner->step) >
+				     owner_weigh(owner, best * owner->step))
+			best = number;
+	}
+	while (lane_own(&owner->queue)->open->host == owner->step)
+		put_many(owner, 1);
+	assert_int_equal(lane_own(&owner->queue)->open->host, best * owner->step);
 	for (unsigned int step = 0; step < DEFERRED_FETCHES - 1; step++)
-		assert_int_equal(atomic_load(&owner->fetched[step]), DEFERRED_HEIRS);
+		assert_int_equal(atomic_load(&owner->fetched[step]), heirs);
 	assert_int_equal(atomic_load(&owner->fetched[DEFERRED_FETCHES - 1]), 1);
 	assert_balance(owner, 0);
 	owner_destroy(owner);
+}
+
+/* If the heir that was chosen can't host after all, another does. */
+static void test_other_heir(void **state)
+{
+	struct fake_owner *owner = owner_make(32768, 2048);
+	struct deferred_lane *own = lane_own(&owner->queue);
+
+	(void)state;
+	put_many(owner, 1);
+	while (own->next < own->last)
+		put_many(owner, 1);
+	assert_in_range(own->heirs, 2, DEFERRED_HEIRS);
+	owner->refusals = own->heirs - 1U;
+	assert_int_equal(put_many(owner, 1), 0);
+	assert_int_equal(owner->refusals, 0);
+	assert_non_null(own->open);
+	assert_int_not_equal(own->open->host, owner->step);
+	assert_balance(owner, 0);
+	owner_destroy(owner);
+}
+
+/* Few words may host; there is always one of them when one is needed. */
+static void test_few_host(void **state)
+{
+	uint64_t seed = random_seed();
+
+	(void)state;
+	for (unsigned long step = 1; step < 10; step++) {
+		struct fake_owner *owner = owner_make(OWNER_WORDS, DEFERRED_HOST_BYTES);
+		unsigned int drains = 0;
+
+		owner->step = step;
+		owner->few_host = true;
+		while (owner->put < 30000) {
+			u64 drained;
+
+			owner->bytes = DEFERRED_HOST_BYTES + next_random(&seed) % 3000;
+			assert_int_equal(put_many(owner, next_random(&seed) % 2000 + 1), 0);
+			drains += deferred_try_drain(&owner->queue, DRAIN_ALL, &drained);
+		}
+		assert_true(drains > 10 && atomic_load(&owner->hosted) > 0);
+		assert_balance(owner, 0);
+		owner_destroy(owner);
+	}
+}
+
+/* Where many share a small capacity, a chunk takes little credit at a time, and yet its memory is used. */
+static void test_small_share(void **state)
+{
+	(void)state;
+	for (unsigned long step = 1; step < 10; step++) {
+		struct fake_owner *owner = owner_make(32768, 2048);
+
+		owner->queue.share = 16;
+		owner->step = step;
+		owner->few_host = true;
+		assert_int_equal(put_many(owner, 16000), 0);
+		assert_int_equal(atomic_load(&owner->wakes), 1); /* within the drain delay */
+		assert_balance(owner, 0);
+		owner_destroy(owner);
+	}
+}
+
+/* However regular words are, so many as a spare chunk takes have one that may host. */
+static void test_some_may_host(void **state)
+{
+	(void)state;
+	for (unsigned long stride = 1; stride < 5000; stride++) {
+		unsigned int gap = 0;
+
+		for (unsigned long i = 1; i < 2000; i++) {
+			gap = deferred_may_host(i * stride) ? 0 : gap + 1;
+			assert_true(gap < DEFERRED_SPARE);
+		}
+	}
 }
 
 /* Put words until the open chunk has another host. Returns the number of the word that it begins with. */
@@ -249,7 +357,7 @@ static unsigned long put_to_next_chunk(struct fake_owner *owner)
 	return owner->put + 1;
 }
 
-/* A chunk that is full before a heir was chosen has its first word for one, whatever the last one had. */
+/* A chunk that is full before an heir was chosen has the first that may host, whatever the last one had. */
 static void test_too_small_to_choose(void **state)
 {
 	struct fake_owner *owner = owner_make(32768, 2048);
@@ -260,11 +368,11 @@ static void test_too_small_to_choose(void **state)
 	first = put_to_next_chunk(owner);
 	owner->bytes = DEFERRED_HOST_BYTES; /* two strides: too few for all steps */
 	put_to_next_chunk(owner);
-	assert_int_not_equal(lane_own(&owner->queue)->open->host, first * owner->step);
 	for (unsigned int i = 0; i < 3; i++) {
 		first = owner->put + 1;
 		put_to_next_chunk(owner);
-		assert_int_equal(lane_own(&owner->queue)->open->host, first * owner->step);
+		assert_int_equal(lane_own(&owner->queue)->open->host,
+				 owner_next_heir(owner, first) * owner->step);
 	}
 	assert_balance(owner, 0);
 	owner_destroy(owner);
@@ -498,12 +606,17 @@ int main(void)
 		cmocka_unit_test(test_every_size_of_host),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_spare),
+		cmocka_unit_test(test_spares_in_turn),
 		cmocka_unit_test(test_spare_first),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_contended),
 		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_guarded),
 		cmocka_unit_test(test_fetched),
+		cmocka_unit_test(test_other_heir),
+		cmocka_unit_test(test_few_host),
+		cmocka_unit_test(test_small_share),
+		cmocka_unit_test(test_some_may_host),
 		cmocka_unit_test(test_too_small_to_choose),
 		cmocka_unit_test(test_lane_handed_over),
 		cmocka_unit_test(test_steps_back),

@@ -28,6 +28,12 @@ static void skip_word(struct fake_owner *owner)
 	owner_lose(owner, ++owner->put);
 }
 
+/* The cells in use of a chunk whose first run has begun, if it begins with @first: as soon as there is an heir. */
+static long cells_to_run(struct fake_owner *owner, unsigned long first)
+{
+	return (long)(owner_next_heir(owner, first) - first) + RUN_CELLS;
+}
+
 /* The cells in use of the lane's open chunk. */
 static long cells(struct fake_owner *owner)
 {
@@ -49,12 +55,14 @@ static void test_takes_no_memory(void **state)
 	struct fake_owner *owner = make_owner(1U << 20);
 
 	(void)state;
-	put_words(owner, 1 + 2); /* the host, and what has a cell anyway */
-	assert_int_equal(cells(owner), 2);
-	put_words(owner, 1);
-	assert_int_equal(cells(owner), RUN_CELLS);
+	put_words(owner, 1); /* the host, and what has a cell anyway */
+	while (!lane_own(&owner->queue)->follow) {
+		assert_int_equal(cells(owner), owner->put - 1);
+		put_words(owner, 1);
+	}
+	assert_int_equal(cells(owner), cells_to_run(owner, 2));
 	put_words(owner, DEFERRED_CHUNK / 2);
-	assert_int_equal(cells(owner), RUN_CELLS);
+	assert_int_equal(cells(owner), cells_to_run(owner, 2));
 	assert_int_equal(atomic_load(&owner->hosted), 1);
 	end(owner);
 }
@@ -103,7 +111,7 @@ static void test_one_after_the_other(void **state)
 	for (unsigned int i = 1; i <= 10; i++) {
 		skip_word(owner);
 		put_words(owner, 100);
-		assert_int_equal(cells(owner), (i + 1) * RUN_CELLS);
+		assert_int_equal(cells(owner), cells_to_run(owner, 2) + i * RUN_CELLS);
 	}
 	assert_int_equal(deferred_pending(&owner->queue), 1 + 11 * 100);
 	end(owner);
@@ -212,7 +220,7 @@ static void test_capacity(void **state)
 	}
 }
 
-/* The host of the next chunk is the one word of a long run that it can do without; it was fetched. */
+/* The host of the next chunk is a word that a long run can do without; it was fetched. */
 static void test_heir(void **state)
 {
 	struct fake_owner *owner = make_owner(1U << 20);
@@ -222,28 +230,87 @@ static void test_heir(void **state)
 	assert_int_equal(lane_own(&owner->queue)->open->host, 1);
 	while (lane_own(&owner->queue)->open->host == 1)
 		put_words(owner, 1);
-	assert_int_equal(lane_own(&owner->queue)->open->host, 2);
+	assert_int_equal(lane_own(&owner->queue)->open->host, owner_next_heir(owner, 2));
 	for (unsigned int step = 0; step < DEFERRED_FETCHES; step++)
 		assert_int_equal(atomic_load(&owner->fetched[step]), 1);
 	end(owner);
 }
 
-/* A word from which a run goes on does not host, though it has the most memory. */
+/* A word from which a run could go on does not host: if no other may, the run begins behind it. */
 static void test_no_heir_of_a_run(void **state)
 {
 	struct fake_owner *owner = make_owner(1U << 20);
+	unsigned long heir = owner_next_heir(owner, 8);
 
 	(void)state;
-	/* The host is 1, the first words are 8 and 9, of which owner_weigh() likes 9 better. */
 	put_words(owner, 1);
-	while (owner->put < 7)
+	while (owner->put < heir - 2)
 		skip_word(owner);
 	put_words(owner, 3);
-	assert_int_equal(cells(owner), RUN_CELLS);
+	assert_int_equal(lane_own(&owner->queue)->follow, 0);
+	put_words(owner, 1);
+	assert_int_equal(cells(owner), cells_to_run(owner, heir - 1));
 	while (lane_own(&owner->queue)->open->host == 1)
 		put_words(owner, 1);
-	assert_int_equal(lane_own(&owner->queue)->open->host, 8);
+	assert_int_equal(lane_own(&owner->queue)->open->host, heir);
 	end(owner);
+}
+
+/* Nor does one from which a run has gone on that is over. */
+static void test_no_heir_of_a_past_run(void **state)
+{
+	(void)state;
+	for (unsigned long from = 10; from < 500; from += 10) {
+		struct fake_owner *owner = make_owner(1U << 20);
+		unsigned long first = owner_next_heir(owner, from);
+		unsigned long second = owner_next_heir(owner, first + 2);
+
+		put_words(owner, 1);
+		while (owner->put < first - 1)
+			skip_word(owner);
+		put_words(owner, 1);
+		while (owner->put < second - 2)
+			skip_word(owner);
+		put_words(owner, 4);
+		assert_int_equal(lane_own(&owner->queue)->follow, owner->put + 1);
+		while (lane_own(&owner->queue)->open->host == 1) {
+			skip_word(owner);
+			put_words(owner, 2);
+		}
+		assert_int_not_equal(lane_own(&owner->queue)->open->host, second);
+		end(owner);
+	}
+}
+
+/* Runs follow one another until the chunk's memory ends, wherever the first one begins. */
+static void test_at_the_end(void **state)
+{
+	(void)state;
+	for (size_t bytes = 300; bytes < 400; bytes++) {
+		struct fake_owner *owner = make_owner(1U << 20);
+		struct deferred_lane *own = lane_own(&owner->queue);
+
+		owner->bytes = bytes;
+		atomic_set(&own->spares_used, ~0); /* or they would be used */
+		for (unsigned int before = 0; before < 2 * RUN_CELLS; before++) {
+			for (unsigned int i = 0; i <= before; i++) {
+				put_words(owner, 1);
+				skip_word(owner);
+			}
+			for (unsigned int i = 0; i < bytes / DEFERRED_CELL / RUN_CELLS; i++) {
+				/* Whether the next chunk has a host or not. */
+				owner->refusals = before % 2 && own->open ? own->heirs : 0;
+				for (unsigned int word = 0; word < 5; word++)
+					if (owner_put(owner) != DEFERRED_QUEUED)
+						owner_lose(owner, owner->put);
+				skip_word(owner);
+			}
+			owner->refusals = 0;
+			deferred_flush(&owner->queue);
+		}
+		atomic_set(&own->spares_used, 0);
+		end(owner);
+	}
 }
 
 /* However little memory a chunk has, runs and words in it end where that does. */
@@ -257,12 +324,12 @@ static void test_little_memory(void **state)
 		struct deferred_lane *own = lane_own(&owner->queue);
 
 		owner->bytes = bytes;
-		atomic_set(&own->spare_used, 1); /* or that would be used */
+		atomic_set(&own->spares_used, ~0); /* or they would be used */
 		for (unsigned int i = 0; i < 200; i++) {
 			put_words(owner, (unsigned int)(next_random(&seed) % 6 + 1));
 			skip_word(owner);
 		}
-		atomic_set(&own->spare_used, 0);
+		atomic_set(&own->spares_used, 0);
 		end(owner);
 	}
 }
@@ -306,6 +373,8 @@ int main(void)
 		cmocka_unit_test(test_capacity),
 		cmocka_unit_test(test_heir),
 		cmocka_unit_test(test_no_heir_of_a_run),
+		cmocka_unit_test(test_no_heir_of_a_past_run),
+		cmocka_unit_test(test_at_the_end),
 		cmocka_unit_test(test_little_memory),
 		cmocka_unit_test(test_random),
 	};

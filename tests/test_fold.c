@@ -235,6 +235,12 @@ static void test_read_while_folded(void **state)
 	zs_destroy_pool(pool);
 }
 
+/* For handles_fold(): there is nobody to wait for. */
+static void nobody_else(void *arg)
+{
+	(void)arg;
+}
+
 /* An entry that hosts a chunk of the deferred queue keeps its page, until that is drained. */
 static void test_hosts(void **state)
 {
@@ -246,7 +252,7 @@ static void test_hosts(void **state)
 			lose(i);
 		}
 	handles_destock(&pool->handles);
-	handles_fold(&pool->handles);
+	handles_fold(&pool->handles, nobody_else, NULL);
 	zs_free_deferred_flush(pool);
 	assert_int_equal(misuses_of(pool), 0);
 	check_invariants(pool, check_objects(), 0);
@@ -273,14 +279,78 @@ static void test_deferred_while_folded(void **state)
 		}
 	assert_true(deferred > 2 * DEFERRED_SPARE);
 	deferred_stats(&pool->deferred, &stats);
-	assert_int_equal(stats.pending, deferred);
-	for (unsigned int i = 0; i < DEFERRED_RESULTS; i++)
-		assert_int_equal(stats.fallbacks[i], 0);
+	/* Many are small, and not each of the others may host when one is wanted. */
+	assert_in_range(stats.pending, deferred - deferred / 20, deferred);
 	pool_resume(pool);
 	zs_free_deferred_flush(pool);
 	assert_int_equal(misuses_of(pool), 0);
 	check_stale();
 	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static size_t dying[OBJECTS]; /* objects, and how many */
+static size_t dying_count;
+
+/* For handles_fold(): who had the lock of an object's class lets its entry die, which has just been taken. */
+static void die_late(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < dying_count; i++) {
+		u32 index = (u32)object[dying[i]].handle;
+		atomic64_t *entry = handle_entry_at(&pool->handles, index);
+
+		if (atomic64_read(entry) == 0) {
+			atomic64_set(entry, handle_word(&pool->handles, index) & ~ENTRY_LIVE);
+			object[dying[i]].stale = object[dying[i]].handle;
+		}
+	}
+}
+
+/* Whether an object that died late is dead, wherever its entry is; then have it be as it was. */
+static bool is_dead(size_t i)
+{
+	u32 index = (u32)object[i].handle;
+	u64 word = handle_word(&pool->handles, index);
+	bool dead = !(word & ENTRY_LIVE) && entry_gen(word) == handle_gen(object[i].handle);
+
+	zs_free(pool, object[i].handle);
+	if (atomic64_read(handle_entry_at(&pool->handles, index)))
+		atomic64_set(handle_entry_at(&pool->handles, index), word | ENTRY_LIVE);
+	else
+		handle_change_folded(&pool->handles, index, word, word | ENTRY_LIVE, true);
+	return dead;
+}
+
+/* Entries that die when they are already taken are dead, whether their page is folded then or not. */
+static void test_dies_when_taken(void **state)
+{
+	unsigned long misuses;
+	size_t dead = 0;
+
+	(void)state;
+	setup_pool();
+	drop_most();
+	zs_free_deferred_flush(pool);
+	handles_destock(&pool->handles);
+	dying_count = 0;
+	for (size_t i = 0; i < OBJECTS; i++)
+		if (object[i].handle) {
+			object[i].stale = 0;
+			if (dying_count < OBJECTS && i % 3 == 0)
+				dying[dying_count++] = i;
+		}
+	handles_fold(&pool->handles, die_late, NULL);
+	assert_true(pool->handles.folded_pages > 0);
+	misuses = misuses_of(pool);
+	for (size_t i = 0; i < dying_count; i++)
+		if (object[dying[i]].stale) {
+			assert_true(is_dead(dying[i]));
+			dead++;
+		}
+	assert_true(dead > 100);
+	assert_int_equal(misuses_of(pool) - misuses, dead);
+	check_invariants(pool, check_objects(), 0);
 	zs_destroy_pool(pool);
 }
 
@@ -298,12 +368,12 @@ static void test_not_waiting(void **state)
 		u32 index = (u32)object[i].handle;
 		struct port_lock *lock;
 		atomic64_t *entry;
-		u64 word, seen;
+		u64 word;
 
 		if (!object[i].handle)
 			continue;
 		entry = handle_entry_at(handles, index);
-		word = seen = handle_word(handles, index);
+		word = handle_word(handles, index);
 		if (atomic64_read(entry) == word)
 			continue;
 		folded++;
@@ -311,9 +381,8 @@ static void test_not_waiting(void **state)
 					   HANDLE_PAGE_LOCKS];
 		port_lock(lock);
 		assert_int_equal(entry_look(handles, entry, index, false), 0);
-		assert_false(entry_change(handles, entry, index, &seen, 0, false));
+		assert_false(entry_kill_shared(handles, entry, index, word, false));
 		port_unlock(lock);
-		assert_int_equal(seen, word);
 		assert_int_equal(entry_look(handles, entry, index, false), word);
 		assert_int_equal(handle_word(handles, index), word);
 	}
@@ -382,7 +451,7 @@ static void test_stocked(void **state)
 	}
 	lane = handle_own(&pool->handles, port_lane_claim());
 	assert_false(handle_stock_empty(&lane->freed));
-	handles_fold(&pool->handles);
+	handles_fold(&pool->handles, nobody_else, NULL);
 	assert_false(handle_block_at(&pool->handles, lane->freed.block)->folded);
 	assert_true(pool->handles.folded_pages > 0);
 	check_invariants(pool, check_objects(), 0);
@@ -507,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_read_while_folded),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_deferred_while_folded),
+		cmocka_unit_test(test_dies_when_taken),
 		cmocka_unit_test(test_not_waiting),
 		cmocka_unit_test(test_spent),
 		cmocka_unit_test(test_stored_while_discarded),

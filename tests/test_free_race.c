@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * An object is freed once, whoever else is at it: of two threads that free it one wins, and the
- * other is told; and compaction leaves what was freed while it was just being moved.
+ * other is told; and what is just being moved is freed where it comes to be.
  *
- * To stop who is about to change an entry that it has looked at, the test reaches inside: the entries
- * are made such that they may be read only.
+ * Who frees an object looks where it is, and then waits for the lock of its class. To stop them in between the
+ * test reaches inside, and has the lock; to stop who is about to change an entry, the entries are made such that
+ * they may be read only.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,6 +60,11 @@ static unsigned long misuses(void)
 	return stats.misuses;
 }
 
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
 /* What each misuse says on stderr is not looked at here. Returns what to give to listen(). */
 static int deafen(void)
 {
@@ -81,6 +87,42 @@ static void *free_in_thread(void *handle)
 {
 	zs_free(pool, *(unsigned long *)handle);
 	return NULL;
+}
+
+static void *free_in_bulk_in_thread(void *handle)
+{
+	zs_free_bulk(pool, handle, 1);
+	return NULL;
+}
+
+static void *free_deferred_in_thread(void *handle)
+{
+	zs_free_deferred(pool, *(unsigned long *)handle);
+	zs_free_deferred_flush(pool);
+	return NULL;
+}
+
+static bool is_wanted(const struct size_class *class)
+{
+	return atomic_read(&class->lock.state) == PORT_LOCK_WANTED;
+}
+
+/* Start a thread that frees an object, and wait until it waits for the lock of the class, which is held. */
+static pthread_t start_and_wait(void *(*start)(void *arg), unsigned long *handle,
+				struct size_class *class)
+{
+	pthread_t thread;
+
+	atomic_set(&class->lock.state, PORT_LOCK_HELD); /* as if nobody waited yet */
+	assert_int_equal(pthread_create(&thread, NULL, start, handle), 0);
+	while (!is_wanted(class))
+		sched_yield();
+	return thread;
+}
+
+static void end(pthread_t thread)
+{
+	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 static bool is_live(unsigned long handle)
@@ -108,29 +150,157 @@ static void release(pthread_t thread)
 	faults_end();
 }
 
-static void test_stopped_in_its_free(void **state)
+/* Nothing of a batch is left for the next one, and each handle was given back once. */
+static void drain_others(void)
+{
+	unsigned long handle[4 * HANDLE_BLOCK];
+
+	handles_destock(&pool->handles);
+	for (unsigned int i = 0; i < 4 * HANDLE_BLOCK; i++)
+		handle[i] = store(1000);
+	for (unsigned int i = 0; i < 4 * HANDLE_BLOCK; i++)
+		zs_free_deferred(pool, handle[i]);
+	zs_free_deferred_flush(pool);
+}
+
+/* Both have looked at the object, which is there, when one of them comes to free it. */
+static void both_have_looked(size_t size, void *(*one)(void *arg), void *(*other)(void *arg))
+{
+	unsigned long handle, neighbour;
+	struct size_class *class;
+	pthread_t thread[2];
+	int told;
+
+	setup_pool();
+	handle = store(size);
+	neighbour = store(size);
+	class = class_for(&pool->classes, size);
+	told = deafen();
+	port_lock(&class->lock);
+	thread[0] = start_and_wait(one, &handle, class);
+	thread[1] = start_and_wait(other, &handle, class);
+	port_unlock(&class->lock);
+	end(thread[0]);
+	end(thread[1]);
+	listen(told);
+	drain_others();
+	assert_int_equal(misuses(), 1);
+	check_invariants(pool, 1, 0);
+	zs_free(pool, neighbour);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static void test_both_have_looked(void **state)
+{
+	(void)state;
+	for (size_t size = 100; size <= 1000; size += 900) { /* may host, and may not */
+		both_have_looked(size, free_in_thread, free_in_thread);
+		both_have_looked(size, free_in_thread, free_in_bulk_in_thread);
+		both_have_looked(size, free_in_bulk_in_thread, free_in_bulk_in_thread);
+		both_have_looked(size, free_in_thread, free_deferred_in_thread);
+	}
+}
+
+/* The object is in another slot when its turn comes. */
+static void moved_meanwhile(void *(*start)(void *arg))
+{
+	struct zspages *zspages;
+	unsigned long handle;
+	struct size_class *class;
+	pthread_t freeing;
+	u32 index, number;
+	u64 word;
+	u8 to;
+
+	setup_pool();
+	zspages = &pool->zspages;
+	handle = store(1000);
+	index = (u32)handle;
+	class = class_for(&pool->classes, 1000);
+	port_lock(&class->lock);
+	freeing = start_and_wait(start, &handle, class);
+	word = handle_word(&pool->handles, index);
+	number = entry_zspage(word);
+	to = zspage_take(zspages, class, number, index);
+	assert_int_not_equal(to, entry_slot(word));
+	handle_move(&pool->handles, index, word, entry_make(entry_gen(word), number, to));
+	zspage_put(zspages, class, zspage_at(zspages, number), number, entry_slot(word));
+	port_unlock(&class->lock);
+	end(freeing);
+	check_empty(pool);
+	drain_others();
+	assert_int_equal(misuses(), 0);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static void test_moved_meanwhile(void **state)
+{
+	(void)state;
+	moved_meanwhile(free_in_thread);
+	moved_meanwhile(free_in_bulk_in_thread);
+	moved_meanwhile(free_deferred_in_thread);
+}
+
+/*
+ * When it was looked at, the zspage was one of another class: it has died since, and lives again, and the object
+ * has come back. What the lock of that class protects leaves it alone.
+ */
+static void was_of_another_class(void *(*start)(void *arg))
+{
+	struct size_class *class, *other;
+	struct zspage *zspage;
+	unsigned long handle, neighbour;
+	pthread_t freeing;
+
+	setup_pool();
+	handle = store(1000);
+	neighbour = store(2000);
+	class = class_for(&pool->classes, 1000);
+	other = class_for(&pool->classes, 2000);
+	zspage = zspage_at(&pool->zspages, entry_zspage(handle_word(&pool->handles, (u32)handle)));
+	port_lock(&other->lock);
+	smp_store_release(&zspage->class, (u16)(other->index + 1));
+	freeing = start_and_wait(start, &handle, other);
+	smp_store_release(&zspage->class, (u16)(class->index + 1));
+	port_unlock(&other->lock);
+	end(freeing);
+	assert_int_equal(misuses(), 0);
+	check_invariants(pool, 1, 0);
+	zs_free(pool, neighbour);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static void test_was_of_another_class(void **state)
+{
+	(void)state;
+	was_of_another_class(free_in_thread);
+	was_of_another_class(free_in_bulk_in_thread);
+	was_of_another_class(free_deferred_in_thread);
+}
+
+/* Who is just freeing an object finds that a producer has it host a chunk, which waits for no lock. */
+static void test_hosts_meanwhile(void **state)
 {
 #ifdef __SANITIZE_THREAD__
 	(void)state;
 	skip();
 #endif
-	unsigned long handle[SLOTS];
+	unsigned long handle;
 	pthread_t freeing;
 	int told;
 
 	(void)state;
 	setup_pool();
-	for (unsigned int i = 0; i < SLOTS; i++)
-		handle[i] = store(100);
+	handle = host_make(pool, 1000, 1);
 	told = deafen();
-	freeing = start_and_stop(free_in_thread, &handle[0]);
-	zs_free(pool, handle[0]);
+	freeing = start_and_stop(free_in_thread, &handle);
+	zs_free_deferred(pool, handle);
 	release(freeing);
 	listen(told);
 	assert_int_equal(misuses(), 1);
-	check_invariants(pool, SLOTS - 1, 0);
-	for (unsigned int i = 1; i < SLOTS; i++)
-		zs_free(pool, handle[i]);
 	check_empty(pool);
 	zs_destroy_pool(pool);
 }
@@ -168,7 +338,8 @@ static void *free_all(void *how)
 	return NULL;
 }
 
-static void race(void (*one)(unsigned long handle), void (*other)(unsigned long handle))
+static void race(size_t size, void (*one)(unsigned long handle),
+		 void (*other)(unsigned long handle))
 {
 	pthread_t thread;
 	int told;
@@ -176,7 +347,7 @@ static void race(void (*one)(unsigned long handle), void (*other)(unsigned long 
 	setup_pool();
 	told = deafen();
 	for (unsigned int i = 0; i < OBJECTS; i++)
-		raced[i] = store(100);
+		raced[i] = store(size);
 	atomic_store(&arrived, 0);
 	assert_int_equal(pthread_create(&thread, NULL, free_all, &other), 0);
 	free_all(&one);
@@ -192,9 +363,11 @@ static void test_one_of_two_frees_wins(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < RACES; i++) {
-		race(free_one, free_one);
-		race(free_one, free_one_in_bulk);
-		race(free_one, free_one_deferred);
+		size_t size = i % 2 ? 100 : 1000;
+
+		race(size, free_one, free_one);
+		race(size, free_one, free_one_in_bulk);
+		race(size, free_one, free_one_deferred);
 	}
 }
 
@@ -238,13 +411,14 @@ static void *compact_when_asked(void *arg)
 /* While the compacting thread is stopped somewhere: the free gets as far as it can without it. */
 static void free_meanwhile(unsigned long handle, unsigned int turn)
 {
+	const struct size_class *class = class_for(&pool->classes, page_size() / SLOTS);
 	pthread_t freeing;
 
 	assert_int_equal(pthread_create(&freeing, NULL, free_in_thread, &handle), 0);
-	while (is_live(handle))
+	while (is_live(handle) && !is_wanted(class))
 		sched_yield();
 	atomic_store(&released, turn);
-	assert_int_equal(pthread_join(freeing, NULL), 0);
+	end(freeing);
 	wait_until_at_least(&done, turn);
 }
 
@@ -252,7 +426,7 @@ static void free_meanwhile(unsigned long handle, unsigned int turn)
 static void make_sparse(unsigned long *handle)
 {
 	for (unsigned int i = 0; i < 2 * SLOTS; i++)
-		handle[i] = store((size_t)sysconf(_SC_PAGESIZE) / SLOTS);
+		handle[i] = store(page_size() / SLOTS);
 	for (unsigned int i = 3; i < SLOTS + 3; i++)
 		zs_free(pool, handle[i]);
 }
@@ -292,11 +466,10 @@ static void test_stopped_in_its_move(void **state)
 		if (slot_of(handle[i]) < slot_of(handle[first]))
 			first = i;
 	compacting = start_and_stop(compact, NULL);
-	assert_int_equal(pthread_create(&freeing, NULL, free_in_thread, &handle[first]), 0);
-	while (is_live(handle[first]))
-		sched_yield();
+	freeing = start_and_wait(free_in_thread, &handle[first],
+				 class_for(&pool->classes, page_size() / SLOTS));
 	release(compacting);
-	assert_int_equal(pthread_join(freeing, NULL), 0);
+	end(freeing);
 	check_invariants(pool, SLOTS - 1, 0);
 	free_all_but(handle, first);
 	assert_int_equal(misuses(), 0);
@@ -338,7 +511,10 @@ static void test_freed_while_moved(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stopped_in_its_free),
+		cmocka_unit_test(test_both_have_looked),
+		cmocka_unit_test(test_moved_meanwhile),
+		cmocka_unit_test(test_was_of_another_class),
+		cmocka_unit_test(test_hosts_meanwhile),
 		cmocka_unit_test(test_stopped_in_its_move),
 		cmocka_unit_test(test_one_of_two_frees_wins),
 		cmocka_unit_test(test_freed_while_moved),

@@ -5,6 +5,7 @@
  * that look right and are not, and for the size of a slot: src/pool.h.)
  */
 #include "helpers.h"
+#include "invariants.h"
 
 #include "pool.h"
 
@@ -87,7 +88,7 @@ static void defer_dead(struct victims *v)
 /* The first of the two hosts a chunk; in which the second waits. */
 static void defer_twice(struct victims *v)
 {
-	unsigned long handle = object_make(v->pool, SIZE, 1);
+	unsigned long handle = host_make(v->pool, SIZE, 1);
 
 	zs_free_deferred(v->pool, handle);
 	defer(v, handle);
@@ -116,7 +117,7 @@ static void free_then_defer(struct victims *v)
 /* The host's entry is dead at once. */
 static void read_host(struct victims *v)
 {
-	unsigned long handle = object_make(v->pool, SIZE, 1);
+	unsigned long handle = host_make(v->pool, SIZE, 1);
 
 	zs_free_deferred(v->pool, handle);
 	CHILD_CHECK(!zs_obj_read_begin(v->pool, handle, SIZE, v->buffer));

@@ -4,6 +4,7 @@
  * leaves anything behind. (Reaches inside: src/pool.h.)
  */
 #include "helpers.h"
+#include "invariants.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -106,7 +107,7 @@ static void test_misuse(void **state)
 static void test_host(void **state)
 {
 	struct zs_pool *pool = make_lazy_pool();
-	unsigned long handle = object_make(pool, 1000, 1);
+	unsigned long handle = host_make(pool, 1000, 1);
 	unsigned long neighbour = object_make(pool, 1000, 2);
 	struct zspage *zspage = zspage_of(pool, handle);
 
@@ -117,6 +118,24 @@ static void test_host(void **state)
 	zs_free_deferred_flush(pool);
 	assert_int_equal(atomic_read(&zspage->pins), ZSPAGE_ALIVE);
 	assert_true(object_holds(pool, neighbour, 1000, 2));
+	zs_destroy_pool(pool);
+}
+
+/* Who frees an object that may not host does not expect it to. */
+static void test_no_host(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long handle;
+
+	(void)state;
+	do
+		handle = object_make(pool, 1000, 1);
+	while (deferred_may_host(handle));
+	zs_free_deferred(pool, handle);
+	assert_int_equal(zspage_pins(zspage_of(pool, handle)), 0);
+	assert_int_equal(deferred_stat(pool, "pending"), 1);
+	zs_free_deferred_flush(pool);
+	assert_int_equal(misuses_of(pool), 0);
 	zs_destroy_pool(pool);
 }
 
@@ -168,7 +187,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pin_and_freeze), cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_calls),	       cmocka_unit_test(test_misuse),
-		cmocka_unit_test(test_host),	       cmocka_unit_test(test_reader_waits),
+		cmocka_unit_test(test_host),	       cmocka_unit_test(test_no_host),
+		cmocka_unit_test(test_reader_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,15 +25,13 @@ static struct page **chain_find(struct port_chain *chain, unsigned int pages, st
 /* The class of a zspage, locked. NULL if it does not live. */
 static struct size_class *class_lock_of(struct zs_pool *pool, struct zspage *zspage)
 {
-	u32 number = READ_ONCE(zspage->class);
-	struct size_class *class;
+	struct size_class *class = zspage_class_now(zspage, &pool->classes);
 
-	if (!number)
+	if (!class)
 		return NULL;
-	class = &pool->classes.class[number - 1];
 	port_lock(&class->lock);
-	/* Pairs with the release in zspage_create(): the count is that of this life. */
-	if (smp_load_acquire(&zspage->class) == number && READ_ONCE(zspage->inuse))
+	/* The count is that of the life that has the class. */
+	if (zspage_class_now(zspage, &pool->classes) == class && READ_ONCE(zspage->inuse))
 		return class;
 	port_unlock(&class->lock);
 	return NULL;

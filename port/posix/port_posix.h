@@ -116,6 +116,16 @@ static inline int atomic_fetch_sub_release(int value, atomic_t *v)
 	return (int)__atomic_fetch_sub(&v->counter, (u32)value, __ATOMIC_RELEASE);
 }
 
+static inline int atomic_fetch_or_relaxed(int bits, atomic_t *v)
+{
+	return (int)__atomic_fetch_or(&v->counter, (u32)bits, __ATOMIC_RELAXED);
+}
+
+static inline int atomic_fetch_andnot_release(int bits, atomic_t *v)
+{
+	return (int)__atomic_fetch_and(&v->counter, ~(u32)bits, __ATOMIC_RELEASE);
+}
+
 static inline int atomic_cmpxchg_acquire(atomic_t *v, int old, int value)
 {
 	u32 expected = (u32)old;
