@@ -187,24 +187,10 @@ int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t fl
 	}
 }
 
-/**
- * handles_put() - take free entries back.
- * @handles: the pool's handles
- * @stock: the entries; it may be empty
- *
- * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
- */
-void handles_put(struct handles *handles, struct handle_stock stock)
+/* handles_put(), where the block had no free entries: they can be had from now on. */
+void handles_put_first(struct handles *handles, u32 block)
 {
-	if (handle_stock_empty(&stock))
-		return;
-	/*
-	 * None of the bits is set there, so adding sets them, by one instruction where an or that tells what
-	 * was there is a loop. Pairs with the acquires in stock_take() and in page_free().
-	 */
-	if (atomic64_fetch_add_release(stock.free, &handle_block_at(handles, stock.block)->free))
-		return;
 	port_lock(&handles->lock);
-	handle_block_list(handles, stock.block);
+	handle_block_list(handles, block);
 	port_unlock(&handles->lock);
 }

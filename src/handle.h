@@ -81,7 +81,7 @@ struct handles {
 int handles_init(struct handles *handles);
 void handles_destroy(struct handles *handles);
 int handles_refill(struct handles *handles, struct handle_stock *stock, gfp_t flags);
-void handles_put(struct handles *handles, struct handle_stock stock);
+void handles_put_first(struct handles *handles, u32 block);
 u32 handle_get_slow(struct handles *handles, gfp_t flags);
 void handle_put_slow(struct handles *handles, u32 index);
 bool handles_destock(struct handles *handles);
@@ -143,6 +143,25 @@ static inline atomic64_t *handle_entry_at(const struct handles *handles, u32 ind
 static inline struct handle_block *handle_block_at(const struct handles *handles, u32 number)
 {
 	return table_at(&handles->blocks, number, sizeof(struct handle_block));
+}
+
+/**
+ * handles_put() - take free entries back.
+ * @handles: the pool's handles
+ * @stock: the entries; it may be empty
+ *
+ * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
+ */
+static inline void handles_put(struct handles *handles, struct handle_stock stock)
+{
+	if (handle_stock_empty(&stock))
+		return;
+	/*
+	 * None of the bits is set there, so adding sets them, by one instruction where an or that tells what
+	 * was there is a loop. Pairs with the acquires in stock_take() and in page_free().
+	 */
+	if (!atomic64_fetch_add_release(stock.free, &handle_block_at(handles, stock.block)->free))
+		handles_put_first(handles, stock.block);
 }
 
 /* Whether the handle has the tag of these handles' pool. */

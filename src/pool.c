@@ -407,8 +407,11 @@ void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsig
 {
 	batch_look(pool, batch, handles, count);
 	batch_group(pool, batch, count);
-	for (u32 i = 0; i < batch->classes; i++)
+	for (u32 i = 0; i < batch->classes; i++) {
+		if (i + 1 < batch->classes)
+			prefetchw(&pool->classes.class[batch->touched[i + 1] - 1]);
 		batch_free_class(pool, batch, handles, batch->touched[i]);
+	}
 	batch_free_astray(pool, batch, handles);
 	batch_put_handles(pool, batch, handles, count);
 }
