@@ -30,8 +30,8 @@ static const struct contender contenders[CONTENDERS] = {
 };
 
 static const struct condition sizes[] = {
-	{ "64 MiB", { "in order", "16384" }, 11, 16384 },
-	{ "256 MiB", { "in order", "65536" }, 7, 65536 },
+	{ "64 MiB", { "in order", "16384" }, 7, 16384 },
+	{ "256 MiB", { "in order", "65536" }, 5, 65536 },
 	{ "1 GiB", { "in order", "262144" }, 3, 262144 },
 	{ "4 GiB", { "in order", "1048576" }, 3, 1048576 },
 	{ "16 GiB", { "in order", "4194304" }, 3, 4194304 },

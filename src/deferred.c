@@ -888,31 +888,42 @@ struct gathering {
 /* Gather words of cells until there is no more room, or a run begins. */
 static void gather_cells(struct deferred_drainer *drainer, struct gathering *from)
 {
-	const struct deferred *queue = drainer->queue;
+	unsigned long *batch = drainer->batch + drainer->batched;
 	struct deferred_chunk *chunk = from->chunk;
-	u32 end = chunk->used - from->cell;
+	u64 common = drainer->queue->common;
+	u32 most = chunk->used - from->cell;
+	u32 words;
 
-	if (end > DEFERRED_BATCH - drainer->batched)
-		end = DEFERRED_BATCH - drainer->batched;
-	end += from->cell;
-	while (from->cell < end) {
-		u64 cell = chunk_cell(chunk, from->cell++);
+	if (most > DEFERRED_BATCH - drainer->batched)
+		most = DEFERRED_BATCH - drainer->batched;
+	for (words = 0; words < most; words++) {
+		u64 cell = chunk_cell(chunk, from->cell + words);
 
-		if (!cell) {
-			from->run = chunk_cell(chunk, from->cell++);
+		if (!cell)
 			break;
-		}
-		drainer->batch[drainer->batched++] = queue->common | cell;
+		batch[words] = common | cell;
 	}
+	drainer->batched += words;
+	from->cell += words;
+	if (words == most)
+		return;
+	from->run = chunk_cell(chunk, from->cell + 1);
+	from->cell += 2;
 }
 
 /* Gather words of a run until there is no more room. The word that they follow may be the last of a batch. */
 static void gather_run(struct deferred_drainer *drainer, struct gathering *from)
 {
 	unsigned long word = drainer->batch[(drainer->batched ?: DEFERRED_BATCH) - 1];
+	unsigned long *batch = drainer->batch + drainer->batched;
+	u32 words = DEFERRED_BATCH - drainer->batched;
 
-	for (; from->run && drainer->batched < DEFERRED_BATCH; from->run--)
-		drainer->batch[drainer->batched++] = ++word;
+	if (words > from->run)
+		words = (u32)from->run;
+	for (u32 i = 0; i < words; i++)
+		batch[i] = word + 1 + i;
+	drainer->batched += words;
+	from->run -= words;
 }
 
 /* Gather words of a chunk, as far as there is room. False if there are no more. */

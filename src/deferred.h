@@ -26,6 +26,7 @@
 #define DEFERRED_SPARE (DEFERRED_SPARE_BYTES / DEFERRED_CELL - 1) /* cells there */
 #define DEFERRED_HOST_BYTES 512 /* a host smaller than this is asked only if there is no spare */
 #define DEFERRED_HOST_LEAST 64
+#define DEFERRED_HOST_SMALL 256 /* a chunk in a smaller one may have no word that may host */
 #define DEFERRED_STRIDE (4 * PORT_CACHELINE) /* bytes of a chunk that are fetched at once */
 #define DEFERRED_HELP (1U << 18) /* words; with fewer, a helper costs much for what it gains */
 #define DEFERRED_FETCHES 3 /* steps in which the next host is fetched */

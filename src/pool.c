@@ -92,12 +92,12 @@ void pool_bad_handle(struct zs_pool *pool, unsigned long handle)
 }
 
 /*
- * Whether an object may host a chunk of the deferred queue. A chunk in a large one gets so many words that one
- * that may will be among them.
+ * Whether an object may host a chunk of the deferred queue. A chunk in one that is not small gets so many words that
+ * one that may will be among them.
  */
 static inline bool object_may_host(const struct size_class *class, unsigned long handle)
 {
-	return class->size < DEFERRED_HOST_BYTES || deferred_may_host(handle);
+	return class->size < DEFERRED_HOST_SMALL || deferred_may_host(handle);
 }
 
 /* An object on its way to be free. */
