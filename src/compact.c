@@ -252,14 +252,12 @@ static bool zspage_renumber(struct zs_pool *pool, u32 number, u32 to)
 {
 	struct zspages *zspages = &pool->zspages;
 	struct zspage *zspage = zspage_at(zspages, number);
-	struct size_class *class = zspage_class_now(zspage, &pool->classes);
+	struct size_class *class = zspage_class_lock(zspage, &pool->classes);
 	bool moves;
 
 	if (!class)
 		return false;
-	port_lock(&class->lock);
-	moves = zspage_class_now(zspage, &pool->classes) == class && zspage->inuse &&
-		zspage_freeze(zspage);
+	moves = zspage_freeze(zspage);
 	if (moves) {
 		zspage_replace(zspages, class, number, to);
 		zspage_point(pool, class, to);

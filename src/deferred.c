@@ -565,8 +565,10 @@ static void heirs_guess(struct deferred_lane *lane)
 {
 	u32 cells = lane_cells(lane);
 
-	for (u16 i = 0; !i || (i < DEFERRED_HEIRS && i + 1U < cells && heir_may(lane, i)); i++)
-		lane->heir[lane->heirs++] = i;
+	do
+		lane->heir[lane->heirs] = lane->heirs;
+	while (++lane->heirs < DEFERRED_HEIRS && lane->heirs + 1U < cells &&
+	       heir_may(lane, lane->heirs));
 }
 
 /*

@@ -233,8 +233,7 @@ static inline u64 entry_word(struct handles *handles, const atomic64_t *entry, u
 
 /*
  * Under the class lock: let the entry of a live object die that can't host, wherever it is. False if it is not @word
- * any more.
- * An entry that looks different is not written to: its page may be one that is discarded.
+ * any more. An entry that looks different is not written to: its page may be one that is discarded.
  *
  * The store is a plain one, though the entry may just be taken to a fold: page_settle() sees to that.
  */
@@ -251,8 +250,7 @@ static inline bool entry_kill(struct handles *handles, atomic64_t *entry, u32 in
 
 /*
  * Let the entry of a live object die that may host, wherever it is; with the class lock, or without if its zspage is
- * pinned.
- * False if it is not @word any more, or if a lock would be waited for, and @wait is false.
+ * pinned. False if it is not @word any more, or if a lock would be waited for, and @wait is false.
  */
 static inline bool entry_kill_shared(struct handles *handles, atomic64_t *entry, u32 index,
 				     u64 word, bool wait)

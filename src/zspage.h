@@ -129,6 +129,21 @@ static inline bool zspage_is_of(const struct zspage *zspage, const struct size_c
 	return READ_ONCE(zspage->class) == class->index + 1;
 }
 
+/* Take the lock of the class of a zspage that has objects. NULL, and no lock, if it has none, or does not live. */
+static inline struct size_class *zspage_class_lock(const struct zspage *zspage,
+						   const struct classes *classes)
+{
+	struct size_class *class = zspage_class_now(zspage, classes);
+
+	if (!class)
+		return NULL;
+	port_lock(&class->lock);
+	if (zspage_is_of(zspage, class) && READ_ONCE(zspage->inuse))
+		return class;
+	port_unlock(&class->lock);
+	return NULL;
+}
+
 /* The lines that a descriptor takes. */
 static inline u32 zspage_lines(struct geometry geometry)
 {

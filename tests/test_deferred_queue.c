@@ -369,6 +369,8 @@ static void test_too_small_to_choose(void **state)
 	first = put_to_next_chunk(owner);
 	owner->bytes = DEFERRED_HOST_BYTES; /* two strides: too few for all steps */
 	put_to_next_chunk(owner);
+	assert_int_not_equal(lane_own(&owner->queue)->open->host,
+			     owner_next_heir(owner, first) * owner->step);
 	for (unsigned int i = 0; i < 3; i++) {
 		first = owner->put + 1;
 		put_to_next_chunk(owner);

@@ -22,21 +22,6 @@ static struct page **chain_find(struct port_chain *chain, unsigned int pages, st
 	return NULL;
 }
 
-/* The class of a zspage, locked. NULL if it does not live. */
-static struct size_class *class_lock_of(struct zs_pool *pool, struct zspage *zspage)
-{
-	struct size_class *class = zspage_class_now(zspage, &pool->classes);
-
-	if (!class)
-		return NULL;
-	port_lock(&class->lock);
-	/* The count is that of the life that has the class. */
-	if (zspage_class_now(zspage, &pool->classes) == class && READ_ONCE(zspage->inuse))
-		return class;
-	port_unlock(&class->lock);
-	return NULL;
-}
-
 static bool isolate_page(struct page *page, isolate_mode_t mode)
 {
 	return page_private(page) != 0;
@@ -58,7 +43,7 @@ static int migrate_page(struct page *to, struct page *from, enum migrate_mode mo
 		return 0; /* freed since it was isolated */
 	pool = port_page_pool(from);
 	zspage = container_of(chain, struct zspage, chain);
-	class = class_lock_of(pool, zspage);
+	class = zspage_class_lock(zspage, &pool->classes);
 	if (!class)
 		return -EBUSY;
 	place = chain_find(chain, class->geometry.pages, from);
