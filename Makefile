@@ -30,7 +30,9 @@ check-mutants: packages
 
 bench: all
 	@scripts/install-packages bench
-	meson test -C $(BUILD) --benchmark --verbose $(BENCH)
+	@CORPORA=$$(mktemp -d $(abspath $(BUILD))/corpora.XXXXXX) && export CORPORA && \
+		trap 'rm -rf "$$CORPORA"' EXIT && \
+		meson test -C $(BUILD) --benchmark --verbose $(BENCH)
 
 install: all
 	meson configure $(BUILD) -Dprefix=$(PREFIX)

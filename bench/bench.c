@@ -18,6 +18,7 @@
 struct options {
 	const char *round; /* the program */
 	const char *directory;
+	const char *corpora; /* directory where they are kept, or NULL */
 	const char *machine;
 	unsigned long objects; /* 0: as many as there is memory for */
 	unsigned long rounds; /* 0: as the condition says */
@@ -163,6 +164,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 'm':
 		options->machine = argument;
 		return 0;
+	case 'c':
+		options->corpora = argument;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
 			argp_usage(state);
@@ -181,6 +185,8 @@ static const struct argp_option argp_options[] = {
 	{ "objects", 'n', "N", 0, "make a corpus of so many objects (500000)", 0 },
 	{ "rounds", 'r', "N", 0, "measure so often (it depends on the condition)", 0 },
 	{ "output", 'o', "DIRECTORY", 0, "where figures go, and what is plotted (.)", 0 },
+	{ "corpora", 'c', "DIRECTORY", 0, "where a corpus is kept for the next benchmark (nowhere)",
+	  0 },
 	{ "machine", 'm', "TEXT", 0, "which machine this is, for the report", 0 },
 	{ 0 },
 };
@@ -201,7 +207,7 @@ int bench_main(const struct bench *bench, int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	corpus = corpus_make(stdin, options.objects ? options.objects : objects_that_fit(bench),
-			     bench->codec);
+			     bench->codec, options.corpora);
 	results.machine = options.machine;
 	results.corpus = corpus_map(corpus);
 	results.conditions = conditions_that_fit(bench, results.corpus);

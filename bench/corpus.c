@@ -3,6 +3,7 @@
 #include "corpus.h"
 
 #include <err.h>
+#include <fcntl.h>
 #include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,16 +127,22 @@ static void *map(int file, size_t bytes, int protection)
 	return memory;
 }
 
-int corpus_make(FILE *list, size_t objects, enum corpus_codec codec)
+/* The most that so many objects take. */
+static size_t corpus_most(size_t objects)
+{
+	return sizeof(struct corpus) + objects * (sizeof(uint32_t) + (size_t)sysconf(_SC_PAGESIZE));
+}
+
+/* Make a corpus in an empty file. */
+static void corpus_fill(int file, FILE *list, size_t objects, enum corpus_codec codec)
 {
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	size_t most = sizeof(struct corpus) + objects * (sizeof(uint32_t) + page_size);
-	int file = memfd_create("corpus", 0); /* to be inherited */
+	size_t most = corpus_most(objects);
 	struct making making = { .zstd = codec == CORPUS_ZSTD ? ZSTD_createCCtx() : NULL };
 	struct corpus *corpus;
 	size_t length;
 
-	if (file < 0 || ftruncate(file, (off_t)most) != 0 || (codec == CORPUS_ZSTD && !making.zstd))
+	if (ftruncate(file, (off_t)most) != 0 || (codec == CORPUS_ZSTD && !making.zstd))
 		err(2, "cannot make a corpus of %zu objects", objects);
 	corpus = map(file, most, PROT_READ | PROT_WRITE);
 	corpus->page_size = page_size;
@@ -150,6 +157,45 @@ int corpus_make(FILE *list, size_t objects, enum corpus_codec codec)
 	ZSTD_freeCCtx(making.zstd);
 	if (ftruncate(file, (off_t)length) != 0)
 		err(2, "cannot make a corpus of %zu bytes", length);
+}
+
+/* An empty file to make a corpus in, to be inherited: one with a name if the disk has room. */
+static int corpus_file(const char *name, size_t objects)
+{
+	int file = name ? open(name, O_RDWR | O_CREAT | O_TRUNC, 0600) : -1;
+
+	if (file >= 0 && posix_fallocate(file, 0, (off_t)corpus_most(objects)) == 0)
+		return file;
+	if (file >= 0) {
+		close(file);
+		unlink(name);
+	}
+	file = memfd_create("corpus", 0);
+	if (file < 0)
+		err(2, "cannot make a corpus");
+	return file;
+}
+
+int corpus_make(FILE *list, size_t objects, enum corpus_codec codec, const char *directory)
+{
+	char *name = NULL, *unfinished = NULL;
+	int file = -1;
+
+	if (directory && (asprintf(&name, "%s/corpus-%s-%zu", directory,
+				   codec == CORPUS_ZSTD ? "zstd" : "lz4", objects) < 0 ||
+			  asprintf(&unfinished, "%s.new", name) < 0))
+		err(2, "cannot make a corpus");
+	if (name)
+		file = open(name, O_RDONLY);
+	if (file < 0) {
+		file = corpus_file(unfinished, objects);
+		corpus_fill(file, list, objects, codec);
+		fsync(file); /* now, and not while something is measured */
+		if (name)
+			rename(unfinished, name); /* if there was room, it is there */
+	}
+	free(unfinished);
+	free(name);
 	return file;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The corpus: real pages, each compressed, as the objects of a compressed page store.
  *
- * It is made once and lies in a memory file, so that every process that measures maps the same one.
+ * It is made once and lies in a file, so that every process that measures maps the same one.
  * A page of one repeated word is left out, because a store keeps no object for it; a page that does
  * not become smaller is an object as it is.
  */
@@ -34,9 +34,10 @@ struct corpus {
 
 /*
  * Makes a corpus of the pages of the files named in @list, one a line. A name such as /proc/123/mem
- * stands for the process's own memory. Returns the corpus's memory file.
+ * stands for the process's own memory. Returns the corpus's file: one in memory, or, if @directory is not
+ * NULL and has room, one that is kept there, and is taken if it is there already.
  */
-int corpus_make(FILE *list, size_t objects, enum corpus_codec codec);
+int corpus_make(FILE *list, size_t objects, enum corpus_codec codec, const char *directory);
 
 const struct corpus *corpus_map(int file);
 
