@@ -33,17 +33,17 @@ struct class_cut {
 };
 
 struct size_class {
-	/* One cache line, which is all that most frees need. */
+	/* One cache line, which is all that most calls need. */
 	struct port_lock lock; /* protects all that is not constant; see pool.c */
 	u32 group_scale; /* constant: fullness groups a slot, in parts of GROUP_ONE, rounded up */
+	u32 index; /* constant */
+	u32 size; /* of a slot, bytes, constant */
 	struct geometry geometry; /* constant */
 	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
 	unsigned long objects; /* written under the lock, read without */
 	/* The rest. */
 	unsigned long zspages; /* as well */
 	u64 held; /* pages that the zspages hold more than if they were empty */
-	u32 index; /* constant */
-	u32 size; /* of a slot, bytes, constant */
 } __attribute__((aligned(PORT_CACHELINE)));
 
 struct classes {

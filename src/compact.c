@@ -68,7 +68,8 @@ static void object_move(struct zs_pool *pool, struct size_class *class, u32 sour
 	port_chain_copy(&zspage_at(zspages, target)->chain, (size_t)to * class->size,
 			&zspage_at(zspages, source)->chain, (size_t)slot * class->size,
 			class->size);
-	handle_move(&pool->handles, index, word, entry_make(entry_gen(word), target, to));
+	handle_move(&pool->handles, index, word,
+		    entry_make(entry_gen(word), class->index, target, to));
 	zspage_put(zspages, class, zspage_at(zspages, source), source, slot);
 }
 
@@ -243,7 +244,7 @@ static void zspage_point(struct zs_pool *pool, const struct size_class *class, u
 			continue;
 		word = handle_word(&pool->handles, handles[slot]);
 		handle_move(&pool->handles, handles[slot], word,
-			    entry_make(entry_gen(word), number, (u8)slot));
+			    entry_make(entry_gen(word), class->index, number, (u8)slot));
 	}
 }
 

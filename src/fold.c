@@ -108,7 +108,7 @@ static u64 fold_word(struct fold *fold, u16 index)
 	u32 at = fold_find(fold, index);
 
 	return fold_has(fold, at, index) ? fold->word[at] :
-					   entry_make(fold->gen, 0, 0) & ~ENTRY_LIVE;
+					   entry_make(fold->gen, 0, 0, 0) & ~ENTRY_LIVE;
 }
 
 static bool page_enter(struct port_lock *lock, bool wait)

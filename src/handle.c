@@ -42,11 +42,11 @@ int handles_init(struct handles *handles)
 
 	if (!tag)
 		return -ENOMEM;
-	if (table_init(&handles->entries, sizeof(atomic64_t)))
+	if (table_init(&handles->entries, sizeof(atomic64_t), HANDLE_INDEX_BITS))
 		goto no_entries;
-	if (table_init(&handles->blocks, sizeof(struct handle_block)))
+	if (table_init(&handles->blocks, sizeof(struct handle_block), HANDLE_INDEX_BITS))
 		goto no_blocks;
-	if (table_init(&handles->folds, sizeof(struct fold *)))
+	if (table_init(&handles->folds, sizeof(struct fold *), HANDLE_INDEX_BITS))
 		goto no_folds;
 	if (gates_init(&handles->lanes, sizeof(struct handle_lane)))
 		goto no_lanes;

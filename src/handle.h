@@ -8,7 +8,10 @@
  * memory but the entry's.
  *
  *   handle   0 | tag 15 | generation 16 | index 32
- *   entry    generation 16 | zspage 32 | slot 8 | 0 | live 1
+ *   entry    generation 16 | zspage 30 | class 9 | slot 8 | live 1
+ *
+ * The class is that of the zspage. That it stands here, too, spares whoever frees a look at the zspage's descriptor
+ * before the lock of the class can be taken.
  *
  * An entry's life: zs_malloc() makes it live, compaction may change where it points, and whoever frees the
  * object lets it die: all of that under the lock of the object's class, so that what it says is true for who
@@ -25,13 +28,17 @@
 
 #define HANDLE_BLOCK 64 /* entries whose free ones are the bits of one word */
 
-#define HANDLE_GEN_SHIFT 32
+#define HANDLE_INDEX_BITS 32
+#define HANDLE_GEN_SHIFT HANDLE_INDEX_BITS
 #define HANDLE_TAG_SHIFT 48
 #define HANDLE_TAGS (1U << 15)
 
 #define ENTRY_LIVE 1ULL
-#define ENTRY_SLOT_SHIFT 8
-#define ENTRY_ZSPAGE_SHIFT 16
+#define ENTRY_SLOT_SHIFT 1
+#define ENTRY_CLASS_SHIFT 9
+#define ENTRY_CLASS_BITS 9
+#define ENTRY_ZSPAGE_SHIFT 18
+#define ENTRY_ZSPAGE_BITS 30
 #define ENTRY_GEN_SHIFT 48
 
 /* Free entries that their holder alone may use: bits of one block. */
@@ -193,7 +200,13 @@ static inline u16 entry_gen(u64 entry)
 
 static inline u32 entry_zspage(u64 entry)
 {
-	return (u32)(entry >> ENTRY_ZSPAGE_SHIFT);
+	return (u32)(entry >> ENTRY_ZSPAGE_SHIFT) & ((1U << ENTRY_ZSPAGE_BITS) - 1);
+}
+
+/* The index of the class of its zspage. */
+static inline u32 entry_class(u64 entry)
+{
+	return (u32)(entry >> ENTRY_CLASS_SHIFT) & ((1U << ENTRY_CLASS_BITS) - 1);
 }
 
 static inline u8 entry_slot(u64 entry)
@@ -209,10 +222,11 @@ static inline bool entry_is(u64 entry, unsigned long handle)
 	return (differs & (~0ULL << ENTRY_GEN_SHIFT | ENTRY_LIVE)) == ENTRY_LIVE;
 }
 
-static inline u64 entry_make(u16 gen, u32 zspage, u8 slot)
+/* A live entry, of an object in a zspage of a class. */
+static inline u64 entry_make(u16 gen, u32 class, u32 zspage, u8 slot)
 {
 	return (u64)gen << ENTRY_GEN_SHIFT | (u64)zspage << ENTRY_ZSPAGE_SHIFT |
-	       (u64)slot << ENTRY_SLOT_SHIFT | ENTRY_LIVE;
+	       (u64) class << ENTRY_CLASS_SHIFT | (u64)slot << ENTRY_SLOT_SHIFT | ENTRY_LIVE;
 }
 
 /*
@@ -288,15 +302,15 @@ static inline unsigned long handle_make(const struct handles *handles, u32 index
 	return handles->tag | (u64)gen << HANDLE_GEN_SHIFT | index;
 }
 
-/* Hand out the entry @index, dead until now, for an object in @slot of @zspage. */
-static inline unsigned long handle_open(const struct handles *handles, u32 index, u32 zspage,
-					u8 slot)
+/* Hand out the entry @index, dead until now, for an object in @slot of @zspage, of @class. */
+static inline unsigned long handle_open(const struct handles *handles, u32 index, u32 class,
+					u32 zspage, u8 slot)
 {
 	atomic64_t *entry = handle_entry_at(handles, index);
 	u16 gen = (u16)(entry_gen(atomic64_read(entry)) + 1);
 
 	/* Pairs with the acquire in object_pin() and in claim(): they see the zspage as it is. */
-	atomic64_set_release(entry, entry_make(gen, zspage, slot));
+	atomic64_set_release(entry, entry_make(gen, class, zspage, slot));
 	return handle_make(handles, index, gen);
 }
 

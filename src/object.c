@@ -16,23 +16,20 @@
  * @entry: its handle's entry as it was, and is to be looked at again
  *
  * Somebody is moving the object, or its zspage, under the class lock. Or the zspage has died; then the entry
- * has changed, and there is nothing to wait for.
+ * has changed.
  *
  * Context: Any; takes the class lock.
  */
 void object_await(struct zs_pool *pool, u64 entry)
 {
-	struct size_class *class =
-		zspage_class_now(zspage_at(&pool->zspages, entry_zspage(entry)), &pool->classes);
+	struct size_class *class = entry_size_class(pool, entry);
 
-	if (!class)
-		return;
 	port_lock(&class->lock);
 	port_unlock(&class->lock);
 }
 
-/* Pin the zspage of a live object. NULL if the handle names none. */
-static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 *slot)
+/* Pin the zspage of a live object; *@pinned is what the entry of its handle is. NULL if the handle names none. */
+static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u64 *pinned)
 {
 	struct handles *handles = &pool->handles;
 	const atomic64_t *entry = handle_entry(handles, handle);
@@ -53,7 +50,7 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 
 		/* Pairs with the exchange in handle_move(), which may have brought it back here. */
 		if (likely((u64)atomic64_read_acquire(entry) == word) ||
 		    entry_word(handles, entry, (u32)handle) == word) {
-			*slot = entry_slot(word);
+			*pinned = word;
 			return zspage;
 		}
 		zspage_unpin(zspage);
@@ -73,24 +70,23 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u8 
  */
 struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len, size_t *offset)
 {
-	const struct size_class *class = NULL;
+	const struct size_class *class;
 	struct zspage *zspage;
-	u8 slot;
+	u64 word;
 
-	zspage = object_pin(pool, handle, &slot);
-	if (likely(zspage))
-		class = zspage_class_now(zspage, &pool->classes);
-	if (likely(class && len <= class->size)) {
-		*offset = (size_t)slot * class->size;
-		return zspage;
-	}
-	if (zspage)
-		zspage_unpin(zspage);
-	if (class)
-		pool_misuse(pool, "an access beyond the end of the slot of an object", handle);
-	else /* it is not live, or somebody frees it just now */
+	zspage = object_pin(pool, handle, &word);
+	if (unlikely(!zspage)) {
 		pool_bad_handle(pool, handle);
-	return NULL;
+		return NULL;
+	}
+	class = entry_size_class(pool, word);
+	if (unlikely(len > class->size)) {
+		zspage_unpin(zspage);
+		pool_misuse(pool, "an access beyond the end of the slot of an object", handle);
+		return NULL;
+	}
+	*offset = (size_t)entry_slot(word) * class->size;
+	return zspage;
 }
 
 /**
@@ -145,22 +141,18 @@ struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t 
 	const atomic64_t *entry = handle_entry(&pool->handles, handle);
 	/* The pin keeps the entry as it was. */
 	u64 word = entry ? entry_word(&pool->handles, entry, (u32)handle) : 0;
-	const struct size_class *class = NULL;
 	struct zspage *zspage;
 
-	if (likely(entry_is(word, handle))) {
-		zspage = zspage_at(&pool->zspages, entry_zspage(word));
-		class = zspage_class_now(zspage, &pool->classes);
-	}
-	if (unlikely(!class)) {
+	if (unlikely(!entry_is(word, handle))) {
 		pool_bad_handle(pool, handle);
 		return NULL;
 	}
+	zspage = zspage_at(&pool->zspages, entry_zspage(word));
 	if (unlikely(!zspage_pins(zspage))) {
 		pool_misuse(pool, "zs_obj_read_end() without a begin, of an object", handle);
 		return NULL;
 	}
-	*offset = entry_slot(word) * (size_t) class->size;
+	*offset = (size_t)entry_slot(word) * entry_size_class(pool, word)->size;
 	return zspage;
 }
 

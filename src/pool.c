@@ -27,12 +27,15 @@
  * Only one lock of each line is held at a time. Memory is allocated with no lock held, but for that
  * of a drain's helpers: port_alloc_extra(), under the drain mutex.
  *
- * A live entry says which zspage the object is in, and that of which class it is; under that class's lock the
- * entry is looked at again, and what it says then is true as long as the lock is held: of two frees one finds
- * it dead. An object whose entry is dead has a slot no more when the lock is released; but for those that host
+ * A live entry says which zspage the object is in, and of which class that is; under the lock of that class the
+ * entry is looked at again, and what it says then is true as long as the lock is held: of two frees one finds it
+ * dead. An object whose entry is dead has a slot no more when the lock is released; but for those that host
  * chunks of the deferred queue, whose zspages are pinned.
  */
 #include "pool.h"
+
+_Static_assert(ZSPAGE_NUMBER_BITS <= ENTRY_ZSPAGE_BITS && ZS_STEPS_SHIFT <= ENTRY_CLASS_BITS,
+	       "an entry has room for any zspage, and any class");
 
 /**
  * pool_misuse() - tell of a wrong call, and end the process if the pool is made so.
@@ -109,15 +112,12 @@ struct object {
 };
 
 /*
- * Under the lock of the class that an object had: have its entry die, if that is what it was. As long as the lock
- * is held the zspage is one of the class, so nobody but a producer of the deferred queue changes an entry that says
- * that an object is there.
+ * Under the lock of an object's class: have its entry die, if it is what it was. As long as the lock is held nobody
+ * but a producer of the deferred queue changes an entry that says that the object is there.
  */
 static inline bool object_kill(struct zs_pool *pool, const struct object *object,
 			       unsigned long handle)
 {
-	if (unlikely(!zspage_is_of(object->zspage, object->class)))
-		return false;
 	return object_may_host(object->class, handle) ?
 		       entry_kill_shared(&pool->handles, object->entry, (u32)handle, object->word,
 					 true) :
@@ -139,9 +139,8 @@ static inline bool claim(struct zs_pool *pool, unsigned long handle, struct obje
 		if (unlikely(!entry_is(object->word, handle)))
 			return false;
 		object->zspage = zspage_at(&pool->zspages, entry_zspage(object->word));
-		object->class = zspage_class_now(object->zspage, &pool->classes);
-		if (unlikely(!object->class))
-			continue; /* it has just died, and the entry says something else */
+		object->class = entry_size_class(pool, object->word);
+		prefetchw(object->zspage);
 		port_lock(&object->class->lock);
 		if (likely(object_kill(pool, object, handle)))
 			return true;
@@ -261,12 +260,32 @@ static inline u64 batch_word(struct zs_pool *pool, const atomic64_t *entry, unsi
 	return 0;
 }
 
-/* Look where the objects are, fetching ahead what the next looks and the next steps will need. */
+/* Put an object of the batch in a list. */
+static inline void batch_link(struct free_batch *batch, u16 *first, u32 i)
+{
+	batch->next[i] = *first;
+	*first = (u16)(i + 1);
+}
+
+/* Put an object of the batch in the list of its class. */
+static inline void batch_class(struct free_batch *batch, u32 class, u32 i)
+{
+	if (unlikely(!batch->first[class]))
+		batch->touched[batch->classes++] = (u16) class;
+	batch_link(batch, &batch->first[class], i);
+}
+
+/*
+ * Look where the objects are, and link those of each class, fetching ahead what the next looks and the next steps
+ * will need.
+ */
 static void batch_look(struct zs_pool *pool, struct free_batch *batch, const unsigned long *handles,
 		       unsigned int count)
 {
+	batch->classes = 0;
 	for (u32 ahead = 0; ahead < count + BATCH_AHEAD; ahead++) {
 		u32 i = ahead - BATCH_AHEAD;
+		u64 word;
 
 		if (likely(ahead < count)) {
 			batch->entry[ahead] = handle_entry(&pool->handles, handles[ahead]);
@@ -274,32 +293,12 @@ static void batch_look(struct zs_pool *pool, struct free_batch *batch, const uns
 		}
 		if (unlikely(ahead < BATCH_AHEAD))
 			continue;
-		batch->word[i] = batch_word(pool, batch->entry[i], handles[i]);
-		if (likely(batch->word[i]))
-			prefetchw(zspage_at(&pool->zspages, entry_zspage(batch->word[i])));
-	}
-}
-
-/* Put an object of the batch in the list of a class, or of those that are not where they were: BATCH_ASTRAY. */
-static inline void batch_link(struct free_batch *batch, u32 class, u32 i)
-{
-	batch->next[i] = batch->first[class];
-	batch->first[class] = (u16)(i + 1);
-}
-
-/* Link the objects of each class. */
-static void batch_group(struct zs_pool *pool, struct free_batch *batch, unsigned int count)
-{
-	batch->classes = 0;
-	for (u32 i = count; i-- > 0;) {
-		u32 class;
-
-		if (unlikely(!batch->word[i]))
+		word = batch_word(pool, batch->entry[i], handles[i]);
+		batch->word[i] = word;
+		if (unlikely(!word))
 			continue;
-		class = READ_ONCE(zspage_at(&pool->zspages, entry_zspage(batch->word[i]))->class);
-		if (unlikely(!batch->first[class]) && class != BATCH_ASTRAY)
-			batch->touched[batch->classes++] = (u16) class;
-		batch_link(batch, class, i);
+		prefetchw(zspage_at(&pool->zspages, entry_zspage(word)));
+		batch_class(batch, entry_class(word), i);
 	}
 }
 
@@ -330,7 +329,7 @@ static inline u32 batch_free_run(struct zs_pool *pool, struct free_batch *batch,
 		object.word = batch->word[i];
 		--*hold;
 		if (unlikely(!object_kill(pool, &object, handles[i]))) {
-			batch_link(batch, BATCH_ASTRAY, i);
+			batch_link(batch, &batch->astray, i);
 			continue;
 		}
 		slot = entry_slot(object.word);
@@ -353,7 +352,7 @@ static inline u32 batch_free_run(struct zs_pool *pool, struct free_batch *batch,
 static void batch_free_class(struct zs_pool *pool, struct free_batch *batch,
 			     const unsigned long *handles, u32 number)
 {
-	struct size_class *class = &pool->classes.class[number - 1];
+	struct size_class *class = &pool->classes.class[number];
 
 	for (u32 next = batch->first[number]; next;) {
 		u32 hold = BATCH_HOLD;
@@ -375,10 +374,10 @@ static void batch_free_class(struct zs_pool *pool, struct free_batch *batch,
 static void batch_free_astray(struct zs_pool *pool, struct free_batch *batch,
 			      const unsigned long *handles)
 {
-	for (u32 next = batch->first[BATCH_ASTRAY]; next; next = batch->next[next - 1])
+	for (u32 next = batch->astray; next; next = batch->next[next - 1])
 		if (!free_object(pool, handles[next - 1]))
 			batch->word[next - 1] = 0;
-	batch->first[BATCH_ASTRAY] = 0;
+	batch->astray = 0;
 }
 
 /* Give the handles back: those of neighbours, which are of one block, at once. */
@@ -406,10 +405,9 @@ void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsig
 		     unsigned int count)
 {
 	batch_look(pool, batch, handles, count);
-	batch_group(pool, batch, count);
 	for (u32 i = 0; i < batch->classes; i++) {
 		if (i + 1 < batch->classes)
-			prefetchw(&pool->classes.class[batch->touched[i + 1] - 1]);
+			prefetchw(&pool->classes.class[batch->touched[i + 1]]);
 		batch_free_class(pool, batch, handles, batch->touched[i]);
 	}
 	batch_free_astray(pool, batch, handles);
@@ -454,12 +452,9 @@ static struct zspage *host_pin(struct zs_pool *pool, unsigned long handle, size_
 	zspage = zspage_at(&pool->zspages, entry_zspage(*word));
 	if (!zspage_pin(zspage))
 		return NULL;
-	/*
-	 * Is it still there, now that it can't be moved? Pairs with handle_move(). Without a class, a
-	 * double free has won.
-	 */
-	class = host_word(pool, handle) == *word ? zspage_class_now(zspage, &pool->classes) : NULL;
-	if (class && object_may_host(class, handle)) {
+	class = entry_size_class(pool, *word);
+	/* Is it still there, now that it can't be moved? Pairs with handle_move(). */
+	if (host_word(pool, handle) == *word && object_may_host(class, handle)) {
 		*bytes = host_bytes(class, *word, &offset);
 		*memory = port_chain_at(&zspage->chain, offset, *bytes);
 		if (*bytes >= least && *memory)
@@ -528,19 +523,19 @@ static size_t pool_weigh(void *owner, unsigned long handle)
 
 	if (!word)
 		return 0;
-	class = zspage_class_now(zspage_at(&pool->zspages, entry_zspage(word)), &pool->classes);
-	return class && object_may_host(class, handle) ? host_bytes(class, word, &offset) : 0;
+	class = entry_size_class(pool, word);
+	return object_may_host(class, handle) ? host_bytes(class, word, &offset) : 0;
 }
 
 static void pool_unhost(void *owner, unsigned long handle, u64 token)
 {
 	struct zs_pool *pool = owner;
-	struct object object = {
+	const struct object object = {
+		.class = entry_size_class(pool, token),
 		.zspage = zspage_at(&pool->zspages, entry_zspage(token)),
 		.word = token,
 	};
 
-	object.class = zspage_class(object.zspage, &pool->classes);
 	port_lock(&object.class->lock);
 	zspage_unpin(object.zspage); /* not before: compaction wants objects that are live */
 	free_slot(pool, &object);
@@ -670,7 +665,7 @@ static unsigned long object_take(struct zs_pool *pool, struct size_class *class,
 		u8 slot = zspage_take(&pool->zspages, class, zspage, index);
 
 		WRITE_ONCE(class->objects, class->objects + 1);
-		handle = handle_open(&pool->handles, index, zspage, slot);
+		handle = handle_open(&pool->handles, index, class->index, zspage, slot);
 	}
 	port_unlock(&class->lock);
 	return handle;

@@ -26,16 +26,15 @@ struct pool_config {
 	bool misuse_is_fatal;
 };
 
-#define BATCH_ASTRAY 0 /* in place of a class's index plus 1: it is not known where the object is */
-
 /* What a batch of frees needs: too large for a kernel's stack. */
 struct free_batch {
 	u32 classes;
 	atomic64_t *entry[DEFERRED_BATCH]; /* by object */
 	u64 word[DEFERRED_BATCH]; /* by object: its entry's; 0 if it is none, or is not to be freed */
-	u16 next[DEFERRED_BATCH]; /* object of the same class, plus 1; 0 ends */
+	u16 next[DEFERRED_BATCH]; /* object in the same list, plus 1; 0 ends */
+	u16 first[ZS_SIZE_STEPS]; /* by class: its first object plus 1; else 0 */
+	u16 astray; /* the first object that is not where it was, plus 1; else 0 */
 	u16 touched[ZS_SIZE_STEPS]; /* the classes that have objects */
-	u16 first[ZS_SIZE_STEPS + 1]; /* by class: its first object plus 1; else 0 */
 	u32 emptied[DEFERRED_BATCH]; /* zspages of the class at hand that are to be released, */
 	u32 empty; /* how many */
 	bool half; /* one of its zspages is half empty */
@@ -82,6 +81,12 @@ struct class_count {
 void pool_count(const struct zs_pool *pool, struct class_count *count);
 void pool_show_classes(const struct zs_pool *pool, struct port_out *out);
 void pool_show_deferred(const struct zs_pool *pool, struct port_out *out);
+
+/* The class of the object that an entry says is there. */
+static inline struct size_class *entry_size_class(const struct zs_pool *pool, u64 entry)
+{
+	return &pool->classes.class[entry_class(entry)];
+}
 
 static inline u64 pool_capacity(size_t budget)
 {

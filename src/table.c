@@ -20,10 +20,10 @@ static struct table_dir *dir_alloc(u32 room, gfp_t flags)
 	return dir;
 }
 
-/* @element is the size of what the table holds, a divisor of PORT_CHUNK_SIZE. */
-int table_init(struct table *table, size_t element)
+/* @element is the size of what the table holds, a divisor of PORT_CHUNK_SIZE; an index has at most 32 bits. */
+int table_init(struct table *table, size_t element, unsigned int index_bits)
 {
-	table->most = (u32)((1ULL << 32) / (PORT_CHUNK_SIZE / element));
+	table->most = (u32)((1ULL << index_bits) / (PORT_CHUNK_SIZE / element));
 	table->dir = dir_alloc(TABLE_FIRST_ROOM, GFP_KERNEL);
 	if (!table->dir)
 		return -ENOMEM;

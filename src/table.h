@@ -19,11 +19,11 @@ struct table_dir {
 struct table {
 	struct table_dir *dir;
 	u32 chunks; /* how many the directory holds */
-	u32 most; /* how many there may be, for an index to have 32 bits */
+	u32 most; /* how many there may be, for an index to fit */
 	struct port_lock lock; /* serialises growth */
 };
 
-int table_init(struct table *table, size_t element);
+int table_init(struct table *table, size_t element, unsigned int index_bits);
 void table_destroy(struct table *table);
 int table_grow(struct table *table, gfp_t flags, u32 *number);
 

@@ -10,9 +10,9 @@ _Static_assert(offsetof(struct zspage, chain) + sizeof(struct port_chain) <= ZSP
 
 int zspages_init(struct zspages *zspages)
 {
-	if (table_init(&zspages->lines, ZSPAGE_LINE))
+	if (table_init(&zspages->lines, ZSPAGE_LINE, ZSPAGE_NUMBER_BITS))
 		return -ENOMEM;
-	if (table_init(&zspages->chunks, sizeof(struct zspage_chunk)))
+	if (table_init(&zspages->chunks, sizeof(struct zspage_chunk), ZSPAGE_NUMBER_BITS))
 		goto no_chunks;
 	if (port_store_init(&zspages->store))
 		goto no_store;
@@ -134,7 +134,7 @@ void zspage_add(struct zspages *zspages, struct size_class *class, u32 number)
 {
 	WRITE_ONCE(class->zspages, class->zspages + 1);
 	zspage_list(zspages, class, number);
-	/* Pairs with the acquire in zspage_class_now(): the rest is of this life. */
+	/* Pairs with the acquire in zspage_class_lock(): the rest is of this life. */
 	smp_store_release(&zspage_at(zspages, number)->class, (u16)(class->index + 1));
 }
 

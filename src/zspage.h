@@ -23,6 +23,7 @@
 #include "table.h"
 
 #define ZSPAGE_LINE PORT_CACHELINE
+#define ZSPAGE_NUMBER_BITS 30 /* 64 GiB of descriptors */
 #define ZSPAGE_MAX_LINES                                                                           \
 	DIV_ROUND_UP(offsetof(struct zspage, chain) + ZS_MAX_CHAIN * sizeof(void *) +              \
 			     ZS_MAX_SLOTS * sizeof(u32),                                           \
@@ -111,34 +112,19 @@ static inline struct size_class *zspage_class(const struct zspage *zspage,
 	return &classes->class[zspage->class - 1];
 }
 
-/*
- * The class of a zspage that lives, or NULL; it may die at once, unless the lock of that class is held. Pairs with
- * the release in zspage_add() and zspage_replace().
- */
-static inline struct size_class *zspage_class_now(const struct zspage *zspage,
-						  const struct classes *classes)
-{
-	u32 class = smp_load_acquire(&zspage->class);
-
-	return class ? &classes->class[class - 1] : NULL;
-}
-
-/* Whether a zspage is one of a class, and will be as long as the caller has the lock of the class. */
-static inline bool zspage_is_of(const struct zspage *zspage, const struct size_class *class)
-{
-	return READ_ONCE(zspage->class) == class->index + 1;
-}
-
 /* Take the lock of the class of a zspage that has objects. NULL, and no lock, if it has none, or does not live. */
 static inline struct size_class *zspage_class_lock(const struct zspage *zspage,
 						   const struct classes *classes)
 {
-	struct size_class *class = zspage_class_now(zspage, classes);
+	u32 number =
+		smp_load_acquire(&zspage->class); /* pairs with zspage_add(), zspage_replace() */
+	struct size_class *class;
 
-	if (!class)
+	if (!number)
 		return NULL;
+	class = &classes->class[number - 1];
 	port_lock(&class->lock);
-	if (zspage_is_of(zspage, class) && READ_ONCE(zspage->inuse))
+	if (READ_ONCE(zspage->class) == number && READ_ONCE(zspage->inuse))
 		return class;
 	port_unlock(&class->lock);
 	return NULL;

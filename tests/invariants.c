@@ -63,6 +63,7 @@ static void check_slots(struct zs_pool *pool, struct size_class *class, u32 numb
 		entry = handle_word(&pool->handles, handles[slot]);
 		assert_true(entry & ENTRY_LIVE);
 		assert_int_equal(entry_zspage(entry), number);
+		assert_int_equal(entry_class(entry), class->index);
 		assert_int_equal(entry_slot(entry), slot);
 		used++;
 	}

@@ -224,7 +224,8 @@ static void moved_meanwhile(void *(*start)(void *arg))
 	number = entry_zspage(word);
 	to = zspage_take(zspages, class, number, index);
 	assert_int_not_equal(to, entry_slot(word));
-	handle_move(&pool->handles, index, word, entry_make(entry_gen(word), number, to));
+	handle_move(&pool->handles, index, word,
+		    entry_make(entry_gen(word), class->index, number, to));
 	zspage_put(zspages, class, zspage_at(zspages, number), number, entry_slot(word));
 	port_unlock(&class->lock);
 	end(freeing);
@@ -241,44 +242,6 @@ static void test_moved_meanwhile(void **state)
 	moved_meanwhile(free_in_thread);
 	moved_meanwhile(free_in_bulk_in_thread);
 	moved_meanwhile(free_deferred_in_thread);
-}
-
-/*
- * When it was looked at, the zspage was one of another class: it has died since, and lives again, and the object
- * has come back. What the lock of that class protects leaves it alone.
- */
-static void was_of_another_class(void *(*start)(void *arg))
-{
-	struct size_class *class, *other;
-	struct zspage *zspage;
-	unsigned long handle, neighbour;
-	pthread_t freeing;
-
-	setup_pool();
-	handle = store(1000);
-	neighbour = store(2000);
-	class = class_for(&pool->classes, 1000);
-	other = class_for(&pool->classes, 2000);
-	zspage = zspage_at(&pool->zspages, entry_zspage(handle_word(&pool->handles, (u32)handle)));
-	port_lock(&other->lock);
-	smp_store_release(&zspage->class, (u16)(other->index + 1));
-	freeing = start_and_wait(start, &handle, other);
-	smp_store_release(&zspage->class, (u16)(class->index + 1));
-	port_unlock(&other->lock);
-	end(freeing);
-	assert_int_equal(misuses(), 0);
-	check_invariants(pool, 1, 0);
-	zs_free(pool, neighbour);
-	check_empty(pool);
-	zs_destroy_pool(pool);
-}
-
-static void test_was_of_another_class(void **state)
-{
-	(void)state;
-	was_of_another_class(free_in_thread);
-	was_of_another_class(free_in_bulk_in_thread);
-	was_of_another_class(free_deferred_in_thread);
 }
 
 /* Who is just freeing an object finds that a producer has it host a chunk, which waits for no lock. */
@@ -513,7 +476,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_have_looked),
 		cmocka_unit_test(test_moved_meanwhile),
-		cmocka_unit_test(test_was_of_another_class),
 		cmocka_unit_test(test_hosts_meanwhile),
 		cmocka_unit_test(test_stopped_in_its_move),
 		cmocka_unit_test(test_one_of_two_frees_wins),

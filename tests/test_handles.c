@@ -137,13 +137,16 @@ static void test_bits(void **state)
 	handles_unmake(handles);
 }
 
+#define MOST_CLASS ((1U << ENTRY_CLASS_BITS) - 1)
+#define MOST_ZSPAGE ((1U << ENTRY_ZSPAGE_BITS) - 1)
+
 /* Each life of an entry has its own generation, until all have been used. */
 static void test_generations(void **state)
 {
 	struct handles *handles = handles_make();
 	struct handle_stock stock = { .free = 0 };
 	u32 index = take(handles, &stock);
-	unsigned long first = handle_open(handles, index, 7, 3);
+	unsigned long first = handle_open(handles, index, 5, 7, 3);
 	atomic64_t *entry = handle_entry(handles, first);
 	unsigned long last = first;
 
@@ -154,11 +157,12 @@ static void test_generations(void **state)
 		unsigned long next;
 
 		assert_true(entry_is(word, last));
-		assert_int_equal(entry_zspage(word), last == first ? 7 : ~0U);
+		assert_int_equal(entry_class(word), last == first ? 5 : MOST_CLASS);
+		assert_int_equal(entry_zspage(word), last == first ? 7 : MOST_ZSPAGE);
 		assert_int_equal(entry_slot(word), last == first ? 3 : 255);
 		atomic64_set(entry, word & ~ENTRY_LIVE);
 		assert_false(entry_is((u64)atomic64_read(entry), last));
-		next = handle_open(handles, index, ~0U, 255);
+		next = handle_open(handles, index, MOST_CLASS, MOST_ZSPAGE, 255);
 		assert_int_equal(handle_entry(handles, next), entry);
 		assert_false(zs_is_err(next));
 		assert_int_equal((u32)next, index);
@@ -186,7 +190,7 @@ static void test_tags(void **state)
 		unsigned long handle;
 
 		pools[i] = handles_make();
-		handle = handle_open(pools[i], take(pools[i], &stock), 1, 0);
+		handle = handle_open(pools[i], take(pools[i], &stock), 0, 1, 0);
 		assert_int_not_equal(handle, 0);
 		assert_false(zs_is_err(handle));
 		assert_non_null(handle_entry(pools[i], handle));

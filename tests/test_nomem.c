@@ -186,7 +186,7 @@ static void grow_table(void *arg)
 	u32 chunks = 0;
 
 	(void)arg;
-	if (table_init(&table, sizeof(u64))) {
+	if (table_init(&table, sizeof(u64), 32)) {
 		assert_int_equal(atomic_load(&nr_failed), 1);
 		return;
 	}

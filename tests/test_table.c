@@ -19,7 +19,7 @@ static struct table *table_make(void)
 	struct table *table = calloc(1, sizeof(*table));
 
 	assert_non_null(table);
-	assert_int_equal(table_init(table, sizeof(u64)), 0);
+	assert_int_equal(table_init(table, sizeof(u64), 32), 0);
 	return table;
 }
 
@@ -53,6 +53,26 @@ static void test_growth(void **state)
 		assert_int_equal(*first[i], i + 1);
 	}
 	table_unmake(table);
+}
+
+/* No element has an index that does not fit. */
+static void test_bounded(void **state)
+{
+	const unsigned int index_bits = 15;
+	const u32 most = (1U << index_bits) / (u32)(PORT_CHUNK_SIZE / sizeof(u64));
+	struct table table = { 0 };
+	u32 number;
+
+	(void)state;
+	assert_int_equal(table_init(&table, sizeof(u64), index_bits), 0);
+	assert_in_range(most, 2, 1U << index_bits);
+	for (u32 i = 0; i < most; i++)
+		assert_int_equal(table_grow(&table, GFP_KERNEL, &number), 0);
+	assert_int_equal(table_size(&table, sizeof(u64)), 1U << index_bits);
+	for (u32 i = 0; i < 2; i++)
+		assert_int_equal(table_grow(&table, GFP_KERNEL, &number), -ENOMEM);
+	assert_int_equal(table_size(&table, sizeof(u64)), 1U << index_bits);
+	table_destroy(&table);
 }
 
 static _Thread_local void *small; /* the memory that was last kept out of huge pages */
@@ -192,7 +212,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_growth),	 cmocka_unit_test(test_small_pages),
 		cmocka_unit_test(test_elements), cmocka_unit_test(test_nowait),
-		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_threads),	 cmocka_unit_test(test_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
