@@ -204,7 +204,7 @@ void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspa
 }
 
 /* Free the slot of an object that was claimed, and release the lock; its handle is left to the caller. */
-static inline void free_slot(struct zs_pool *pool, const struct object *object)
+static __always_inline void free_slot(struct zs_pool *pool, const struct object *object)
 {
 	enum zspage_left left = object_put(pool, object);
 
