@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * A round of bench_latency, in a process of its own: another thread, on a CPU of its own, stores and
- * reads objects; first with nothing beside it, then while many objects are freed. Prints as JSON how
- * long its calls took in the two.
+ * reads objects; with nothing beside it, then while many objects are freed, and so several times. Prints as JSON
+ * how long its calls took in the two.
  *
  * What frees is bound to the second CPU: the thread that calls, and the pool's worker, which inherits
  * that from the thread that makes the pool. If freeing is deferred, everything is queued first, and the
- * calls count from the first object that is drained to the last.
+ * calls count from the first object that is drained to the last. Nobody else wants that CPU then: the worker would
+ * step back.
  *
  * usage: latency_round SUBJECT CORPUS
  */
@@ -25,14 +26,16 @@
 
 #define LIVE 4096 /* objects that the thread has stored and will free again */
 #define WARM_CALLS (32 * LIVE) /* until the memory is there that so many objects need */
-#define IDLE_CALLS 300000
+#define TIMES 4 /* that so many objects are freed: one drain is over soon */
+#define IDLE_CALLS 100000 /* before each */
 #define MOST_CALLS 5000000
-#define LOOK_US 200 /* the queue is looked at so often */
+#define LOOK_CALLS 64 /* between two looks at the queue */
+#define LOOK_US 20 /* as well, while nothing is called */
 
 enum phase {
 	IDLE,
 	FREEING,
-	DONE,
+	FREED, /* or queued */
 };
 
 struct scene {
@@ -68,32 +71,44 @@ static void *set_up(void *arg)
 	cpu_bind(1);
 	scene->version = scene->subject->open(scene->subject);
 	objects_store(&objects, scene->subject, scene->kept, scene->keep);
-	objects_store(&objects, scene->subject, scene->stored, scene->count);
 	return NULL;
 }
 
-static void wait_while_pending(const struct subject *subject, uint64_t least)
+static void *store_to_free(void *arg)
 {
-	while (subject->pending() >= least)
-		usleep(LOOK_US);
+	struct scene *scene = arg;
+	struct objects objects = { .corpus = scene->corpus };
+
+	cpu_bind(1);
+	objects_skip(&objects, scene->keep);
+	objects_store(&objects, scene->subject, scene->stored, scene->count);
+	return NULL;
 }
 
 static void *free_stored(void *arg)
 {
 	struct scene *scene = arg;
-	const struct subject *subject = scene->subject;
 
 	cpu_bind(1);
-	if (!subject->pending)
-		atomic_store(&scene->phase, FREEING);
-	subject->free_all(scene->stored, scene->count);
-	if (subject->pending) {
-		wait_while_pending(subject, subject->pending());
-		atomic_store(&scene->phase, FREEING);
-		wait_while_pending(subject, 1);
-	}
-	atomic_store(&scene->phase, DONE);
+	atomic_store(&scene->phase, FREEING);
+	scene->subject->free_all(scene->stored, scene->count);
+	atomic_store(&scene->phase, FREED);
 	return NULL;
+}
+
+static bool is_idle(const struct scene *scene)
+{
+	return atomic_load(&scene->phase) == IDLE;
+}
+
+static bool is_freeing(const struct scene *scene)
+{
+	return atomic_load(&scene->phase) == FREEING;
+}
+
+static bool is_draining(const struct scene *scene)
+{
+	return scene->subject->pending() != 0;
 }
 
 /* What is stored is hot, as what was just compressed is. */
@@ -131,22 +146,50 @@ static json_t *times_figures(struct times *times)
 			 samples_figures(&times->read));
 }
 
-/* Store and read as long as it is that phase, at most so often. */
-static void visit(struct scene *scene, struct visitor *visitor, int phase, size_t most,
-		  struct times *times)
+/* Store and read as long as it is so, at most so often. */
+static void visit(struct scene *scene, struct visitor *visitor,
+		  bool (*is)(const struct scene *scene), size_t most, struct times *times)
 {
-	for (size_t i = 0; i < most && atomic_load(&scene->phase) == phase; i++) {
+	for (size_t i = 0; i < most && (i % LOOK_CALLS || is(scene)); i++) {
 		time_store(scene, visitor, &times->store);
 		time_read(scene, visitor, &times->read);
 		visitor->calls++;
 	}
 }
 
-static void start(pthread_t *thread, void *(*work)(void *arg), struct scene *scene)
+static pthread_t start(void *(*work)(void *arg), struct scene *scene)
 {
-	errno = pthread_create(thread, NULL, work, scene);
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, work, scene);
 	if (errno)
 		err(2, "cannot start a thread");
+	return thread;
+}
+
+/* What is to be freed was stored, and nothing is beside the calls; then it is freed. */
+static void visit_both(struct scene *scene, struct visitor *visitor, struct times *idle,
+		       struct times *freeing)
+{
+	pthread_t thread;
+
+	pthread_join(start(store_to_free, scene), NULL);
+	atomic_store(&scene->phase, IDLE);
+	visit(scene, visitor, is_idle, IDLE_CALLS, idle);
+	thread = start(free_stored, scene);
+	if (!scene->subject->pending) {
+		while (is_idle(scene))
+			;
+		visit(scene, visitor, is_freeing, MOST_CALLS, freeing);
+	}
+	pthread_join(thread, NULL);
+	if (scene->subject->pending) {
+		uint64_t queued = scene->subject->pending();
+
+		while (scene->subject->pending() == queued)
+			usleep(LOOK_US);
+		visit(scene, visitor, is_draining, MOST_CALLS, freeing);
+	}
 }
 
 static json_t *run(struct scene *scene)
@@ -157,21 +200,15 @@ static json_t *run(struct scene *scene)
 	};
 	struct times warm, idle, freeing;
 	json_t *figures = json_object();
-	pthread_t thread;
 
 	times_init(&warm, WARM_CALLS);
-	times_init(&idle, IDLE_CALLS);
+	times_init(&idle, TIMES * IDLE_CALLS);
 	times_init(&freeing, MOST_CALLS);
-	start(&thread, set_up, scene);
-	pthread_join(thread, NULL);
+	pthread_join(start(set_up, scene), NULL);
 	cpu_bind(0);
-	visit(scene, &visitor, IDLE, WARM_CALLS, &warm);
-	visit(scene, &visitor, IDLE, IDLE_CALLS, &idle);
-	start(&thread, free_stored, scene);
-	while (atomic_load(&scene->phase) == IDLE)
-		;
-	visit(scene, &visitor, FREEING, MOST_CALLS, &freeing);
-	pthread_join(thread, NULL);
+	visit(scene, &visitor, is_idle, WARM_CALLS, &warm);
+	for (int i = 0; i < TIMES; i++)
+		visit_both(scene, &visitor, &idle, &freeing);
 	json_object_set_new(figures, "idle", times_figures(&idle));
 	json_object_set_new(figures, "freeing", times_figures(&freeing));
 	json_object_set_new(figures, "version", json_string(scene->version));

@@ -55,7 +55,7 @@
  *		one is free.
  *		cond_resched(): let others run; no lock may be held.
  *		port_crowded(): whether others want the CPU that the caller, a worker or a helper, has;
- *		or had it since it last asked.
+ *		or had it since it last asked, for longer than the caller did.
  *		cpu_relax(): in a loop that waits for another CPU.
  *		port_may_sleep(flags): what gfp flags say.
  *

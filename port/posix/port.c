@@ -72,26 +72,43 @@ unsigned int port_cpus(void)
 	return cpus < 1 ? 1 : (unsigned int)cpus;
 }
 
-/* Whether somebody has had this thread's CPU instead of it since it was last asked. */
-bool port_crowded(void)
-{
-	static _Thread_local long before;
-	struct rusage usage;
-	bool crowded;
-
-	if (getrusage(RUSAGE_THREAD, &usage))
-		return false;
-	crowded = usage.ru_nivcsw != before;
-	before = usage.ru_nivcsw;
-	return crowded;
-}
-
 u64 port_now(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (u64)now.tv_sec * 1000000000ULL + (u64)now.tv_nsec;
+}
+
+static u64 timeval_ns(struct timeval time)
+{
+	return (u64)time.tv_sec * 1000000000ULL + (u64)time.tv_usec * 1000;
+}
+
+/*
+ * Whether somebody has had this thread's CPU instead of it since it was last asked, and for longer than it had it
+ * itself: a thread of the system that runs for a moment need not be given way.
+ */
+bool port_crowded(void)
+{
+	static _Thread_local struct {
+		long preempted;
+		u64 ran;
+		u64 now;
+	} last;
+	struct rusage usage;
+	u64 ran, now;
+	bool crowded;
+
+	if (getrusage(RUSAGE_THREAD, &usage))
+		return false;
+	ran = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
+	now = port_now();
+	crowded = usage.ru_nivcsw != last.preempted && now - last.now > 2 * (ran - last.ran);
+	last.preempted = usage.ru_nivcsw;
+	last.ran = ran;
+	last.now = now;
+	return crowded;
 }
 
 /* One write, so that lines of several threads do not mix. */
