@@ -65,4 +65,11 @@ static inline struct size_class *class_for(const struct classes *classes, size_t
 	return &classes->class[classes->by_steps[(size + (1UL << shift) - 1) >> shift]];
 }
 
+/* Wait until whoever has the lock of a class has released it. */
+static inline void class_await(struct size_class *class)
+{
+	port_lock(&class->lock);
+	port_unlock(&class->lock);
+}
+
 #endif /* ZS_CLASS_H */

@@ -300,10 +300,8 @@ static void pool_pass_locks(void *arg)
 {
 	struct zs_pool *pool = arg;
 
-	for (u32 i = 0; i < pool->classes.count; i++) {
-		port_lock(&pool->classes.class[i].lock);
-		port_unlock(&pool->classes.class[i].lock);
-	}
+	for (u32 i = 0; i < pool->classes.count; i++)
+		class_await(&pool->classes.class[i]);
 }
 
 /* Give back the memory in which the pool keeps what it knows of objects that are gone. */

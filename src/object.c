@@ -10,24 +10,6 @@
  */
 #include "pool.h"
 
-/**
- * object_await() - wait once for whoever is moving an object.
- * @pool: the pool
- * @entry: its handle's entry as it was, and is to be looked at again
- *
- * Somebody is moving the object, or its zspage, under the class lock. Or the zspage has died; then the entry
- * has changed.
- *
- * Context: Any; takes the class lock.
- */
-void object_await(struct zs_pool *pool, u64 entry)
-{
-	struct size_class *class = entry_size_class(pool, entry);
-
-	port_lock(&class->lock);
-	port_unlock(&class->lock);
-}
-
 /* Pin the zspage of a live object; *@pinned is what the entry of its handle is. NULL if the handle names none. */
 static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u64 *pinned)
 {
@@ -44,7 +26,8 @@ static struct zspage *object_pin(struct zs_pool *pool, unsigned long handle, u64
 			return NULL;
 		zspage = zspage_at(&pool->zspages, entry_zspage(word));
 		if (unlikely(!zspage_pin(zspage))) {
-			object_await(pool, word);
+			/* It, or the object, is being moved under the lock; or it is dead, and the entry another. */
+			class_await(entry_size_class(pool, word));
 			continue;
 		}
 		/* Pairs with the exchange in handle_move(), which may have brought it back here. */

@@ -64,7 +64,6 @@ void pool_free_batch(struct zs_pool *pool, struct free_batch *batch, const unsig
 void pool_trim(struct zs_pool *pool, bool all);
 void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspage);
 void pool_bad_handle(struct zs_pool *pool, unsigned long handle);
-void object_await(struct zs_pool *pool, u64 entry);
 struct zspage *object_get(struct zs_pool *pool, unsigned long handle, size_t len, size_t *offset);
 struct zspage *object_pinned(struct zs_pool *pool, unsigned long handle, size_t *offset);
 int pool_compact_some(struct zs_pool *pool);

@@ -50,6 +50,12 @@ void map_exit(void)
 	}
 }
 
+/* Of a pinned object, bytes: what its entry says is true even if somebody frees it, which is a misuse. */
+static size_t slot_size(struct zs_pool *pool, unsigned long handle)
+{
+	return entry_size_class(pool, handle_word(&pool->handles, (u32)handle))->size;
+}
+
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write)
 {
 	struct zspage *zspage;
@@ -60,7 +66,7 @@ void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool writ
 	zspage = object_get(pool, handle, 0, &offset);
 	if (!zspage)
 		return NULL;
-	size = zspage_class(zspage, &pool->classes)->size;
+	size = slot_size(pool, handle);
 	memory = port_chain_at(&zspage->chain, offset, size);
 	if (memory)
 		return memory;
@@ -79,7 +85,7 @@ void map_end(struct zs_pool *pool, unsigned long handle)
 
 	if (!zspage)
 		return;
-	size = zspage_class(zspage, &pool->classes)->size;
+	size = slot_size(pool, handle);
 	if (!port_chain_at(&zspage->chain, offset, size)) {
 		struct map_area *area = this_cpu_ptr(&map_areas);
 
