@@ -31,7 +31,7 @@ check-mutants: packages
 bench: all
 	@scripts/install-packages bench
 	@CORPORA=$$(mktemp -d $(abspath $(BUILD))/corpora.XXXXXX) && export CORPORA && \
-		trap 'rm -rf "$$CORPORA"' EXIT && \
+		trap 'rm -rf "$$CORPORA"' EXIT && trap 'exit 130' INT && trap 'exit 143' TERM HUP && \
 		meson test -C $(BUILD) --benchmark --verbose $(BENCH)
 
 install: all

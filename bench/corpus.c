@@ -159,42 +159,61 @@ static void corpus_fill(int file, FILE *list, size_t objects, enum corpus_codec 
 		err(2, "cannot make a corpus of %zu bytes", length);
 }
 
-/* An empty file to make a corpus in, to be inherited: one with a name if the disk has room. */
-static int corpus_file(const char *name, size_t objects)
+/* An empty file in memory. */
+static int corpus_in_memory(void)
 {
-	int file = name ? open(name, O_RDWR | O_CREAT | O_TRUNC, 0600) : -1;
+	int file = memfd_create("corpus", 0);
 
-	if (file >= 0 && posix_fallocate(file, 0, (off_t)corpus_most(objects)) == 0)
-		return file;
-	if (file >= 0) {
-		close(file);
-		unlink(name);
-	}
-	file = memfd_create("corpus", 0);
 	if (file < 0)
 		err(2, "cannot make a corpus");
 	return file;
 }
 
+/*
+ * Have a file of that name, made of the template's: complete, or there is none. So of two who make the same one
+ * both have it whole. On the disk now, and not while something is measured. In memory if the disk has no room.
+ */
+static int corpus_make_kept(const char *name, char *template, FILE *list, size_t objects,
+			    enum corpus_codec codec)
+{
+	int file = mkstemp(template);
+	bool made;
+
+	if (file < 0)
+		err(2, "cannot make '%s'", template);
+	made = posix_fallocate(file, 0, (off_t)corpus_most(objects)) == 0;
+	if (made)
+		corpus_fill(file, list, objects, codec);
+	if (made && (fsync(file) != 0 || rename(template, name) != 0))
+		err(2, "cannot make '%s'", name);
+	if (made)
+		return file;
+	close(file);
+	unlink(template);
+	file = corpus_in_memory();
+	corpus_fill(file, list, objects, codec);
+	return file;
+}
+
 int corpus_make(FILE *list, size_t objects, enum corpus_codec codec, const char *directory)
 {
-	char *name = NULL, *unfinished = NULL;
-	int file = -1;
+	char *name, *template;
+	int file;
 
-	if (directory && (asprintf(&name, "%s/corpus-%s-%zu", directory,
-				   codec == CORPUS_ZSTD ? "zstd" : "lz4", objects) < 0 ||
-			  asprintf(&unfinished, "%s.new", name) < 0))
-		err(2, "cannot make a corpus");
-	if (name)
-		file = open(name, O_RDONLY);
-	if (file < 0) {
-		file = corpus_file(unfinished, objects);
+	if (!directory) {
+		file = corpus_in_memory();
 		corpus_fill(file, list, objects, codec);
-		fsync(file); /* now, and not while something is measured */
-		if (name)
-			rename(unfinished, name); /* if there was room, it is there */
+		return file;
 	}
-	free(unfinished);
+
+	if (asprintf(&name, "%s/corpus-%s-%zu", directory, codec == CORPUS_ZSTD ? "zstd" : "lz4",
+		     objects) < 0 ||
+	    asprintf(&template, "%s.XXXXXX", name) < 0)
+		err(2, "cannot make a corpus");
+	file = open(name, O_RDONLY);
+	if (file < 0)
+		file = corpus_make_kept(name, template, list, objects, codec);
+	free(template);
 	free(name);
 	return file;
 }

@@ -3,7 +3,7 @@
  * A round of bench_density, in a process of its own: store the corpus, free a random share of it, give
  * back what can be given back, and print as JSON what was resident after each step.
  *
- * usage: density_round SUBJECT PERCENT CORPUS, the number of the corpus's open memory file
+ * usage: density_round SUBJECT PERCENT CORPUS, the number of the corpus's open file
  */
 #include <err.h>
 #include <stdlib.h>

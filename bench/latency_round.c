@@ -46,6 +46,7 @@ struct scene {
 	size_t count;
 	unsigned long *kept; /* to be read: the corpus's first */
 	size_t keep;
+	uint64_t queued;
 	atomic_int phase;
 };
 
@@ -92,12 +93,16 @@ static void *free_stored(void *arg)
 	cpu_bind(1);
 	atomic_store(&scene->phase, FREEING);
 	scene->subject->free_all(scene->stored, scene->count);
+	if (scene->subject->pending)
+		scene->queued = scene->subject->pending();
 	atomic_store(&scene->phase, FREED);
 	return NULL;
 }
 
 static bool is_idle(const struct scene *scene)
 {
+	if (scene->subject->pending)
+		scene->subject->pending(); /* as beside the drain, which ends when none is */
 	return atomic_load(&scene->phase) == IDLE;
 }
 
@@ -184,9 +189,9 @@ static void visit_both(struct scene *scene, struct visitor *visitor, struct time
 	}
 	pthread_join(thread, NULL);
 	if (scene->subject->pending) {
-		uint64_t queued = scene->subject->pending();
-
-		while (scene->subject->pending() == queued)
+		if (scene->queued < scene->count / 2)
+			errx(2, "the drain began before all was queued: the machine is too busy");
+		while (scene->subject->pending() >= scene->queued)
 			usleep(LOOK_US);
 		visit(scene, visitor, is_draining, MOST_CALLS, freeing);
 	}
