@@ -15,7 +15,8 @@
 
 static struct {
 	long preempted;
-	long ran_us; /* in the program and in the system, each half */
+	long waited;
+	long ran_us;
 	long now_us;
 	bool fails;
 } thread;
@@ -25,24 +26,24 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 
 int __wrap_getrusage(int who, struct rusage *usage)
 {
-	long half = thread.ran_us / 2;
-
 	assert_int_equal(who, RUSAGE_THREAD);
 	if (thread.fails)
 		return -1;
+	/* The times that are here, too, are as old as the last tick. */
 	*usage = (struct rusage){
-		.ru_utime = { .tv_sec = half / 1000000, .tv_usec = half % 1000000 },
-		.ru_stime = { .tv_sec = half / 1000000, .tv_usec = half % 1000000 },
 		.ru_nivcsw = thread.preempted,
+		.ru_nvcsw = thread.waited,
 	};
 	return 0;
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 {
-	assert_int_equal(clock, CLOCK_MONOTONIC);
-	time->tv_sec = thread.now_us / 1000000;
-	time->tv_nsec = thread.now_us % 1000000 * 1000;
+	long us = clock == CLOCK_THREAD_CPUTIME_ID ? thread.ran_us : thread.now_us;
+
+	assert_true(clock == CLOCK_THREAD_CPUTIME_ID || clock == CLOCK_MONOTONIC);
+	time->tv_sec = us / 1000000;
+	time->tv_nsec = us % 1000000 * 1000;
 	return 0;
 }
 
@@ -93,7 +94,17 @@ static void test_a_moment(void **state)
 static void test_waits(void **state)
 {
 	(void)state;
+	thread.waited++;
 	assert_false(crowded_after(1 * MS, 100 * MS, 0));
+}
+
+/* It has lost it, too, but who knows for how long: the next time tells. */
+static void test_waits_and_loses(void **state)
+{
+	(void)state;
+	thread.waited++;
+	assert_false(crowded_after(1 * MS, 100 * MS, 1));
+	assert_true(crowded_after(1 * MS, 100 * MS, 1));
 }
 
 /* The system does not tell: nobody is given way. */
@@ -111,6 +122,7 @@ int main(void)
 		cmocka_unit_test_setup(test_another, begin),
 		cmocka_unit_test_setup(test_a_moment, begin),
 		cmocka_unit_test_setup(test_waits, begin),
+		cmocka_unit_test_setup(test_waits_and_loses, begin),
 		cmocka_unit_test_setup(test_unknown, begin),
 	};
 

@@ -72,27 +72,31 @@ unsigned int port_cpus(void)
 	return cpus < 1 ? 1 : (unsigned int)cpus;
 }
 
-u64 port_now(void)
+static u64 clock_read(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (u64)now.tv_sec * 1000000000ULL + (u64)now.tv_nsec;
 }
 
-static u64 timeval_ns(struct timeval time)
+u64 port_now(void)
 {
-	return (u64)time.tv_sec * 1000000000ULL + (u64)time.tv_usec * 1000;
+	return clock_read(CLOCK_MONOTONIC);
 }
 
 /*
  * Whether somebody has had this thread's CPU instead of it since it was last asked, and for longer than it had it
- * itself: a thread of the system that runs for a moment need not be given way.
+ * itself: a thread of the system that runs for a moment need not be given way. If it has waited for something, too,
+ * that can't be told apart, and the next time is to tell.
+ *
+ * What getrusage() says of the time is as old as the last tick of a timer; the clock is exact.
  */
 bool port_crowded(void)
 {
 	static _Thread_local struct {
 		long preempted;
+		long waited;
 		u64 ran;
 		u64 now;
 	} last;
@@ -102,10 +106,12 @@ bool port_crowded(void)
 
 	if (getrusage(RUSAGE_THREAD, &usage))
 		return false;
-	ran = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
+	ran = clock_read(CLOCK_THREAD_CPUTIME_ID);
 	now = port_now();
-	crowded = usage.ru_nivcsw != last.preempted && now - last.now > 2 * (ran - last.ran);
+	crowded = usage.ru_nivcsw != last.preempted && usage.ru_nvcsw == last.waited &&
+		  now - last.now > 2 * (ran - last.ran);
 	last.preempted = usage.ru_nivcsw;
+	last.waited = usage.ru_nvcsw;
 	last.ran = ran;
 	last.now = now;
 	return crowded;
