@@ -34,12 +34,13 @@
 #define HANDLE_TAGS (1U << 15)
 
 #define ENTRY_LIVE 1ULL
-#define ENTRY_SLOT_SHIFT 1
-#define ENTRY_CLASS_SHIFT 9
+#define ENTRY_SLOT_BITS 8
 #define ENTRY_CLASS_BITS 9
-#define ENTRY_ZSPAGE_SHIFT 18
 #define ENTRY_ZSPAGE_BITS 30
-#define ENTRY_GEN_SHIFT 48
+#define ENTRY_SLOT_SHIFT 1
+#define ENTRY_CLASS_SHIFT (ENTRY_SLOT_SHIFT + ENTRY_SLOT_BITS)
+#define ENTRY_ZSPAGE_SHIFT (ENTRY_CLASS_SHIFT + ENTRY_CLASS_BITS)
+#define ENTRY_GEN_SHIFT (ENTRY_ZSPAGE_SHIFT + ENTRY_ZSPAGE_BITS) /* up to the last bit */
 
 /* Free entries that their holder alone may use: bits of one block. */
 struct handle_stock {

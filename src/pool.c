@@ -34,8 +34,9 @@
  */
 #include "pool.h"
 
-_Static_assert(ZSPAGE_NUMBER_BITS <= ENTRY_ZSPAGE_BITS && ZS_STEPS_SHIFT <= ENTRY_CLASS_BITS,
-	       "an entry has room for any zspage, and any class");
+_Static_assert(ZSPAGE_NUMBER_BITS <= ENTRY_ZSPAGE_BITS && ZS_STEPS_SHIFT <= ENTRY_CLASS_BITS &&
+		       ZS_MAX_SLOTS <= 1U << ENTRY_SLOT_BITS,
+	       "an entry has room for any zspage, any class, and any slot");
 
 /**
  * pool_misuse() - tell of a wrong call, and end the process if the pool is made so.
@@ -501,7 +502,9 @@ static void pool_fetch(void *owner, unsigned long handle, unsigned int step)
 		prefetchw(entry);
 		break;
 	case 1:
-		prefetchw(zspage_at(&pool->zspages, entry_zspage((u64)atomic64_read(entry))));
+		/* Pairs with handle_move() and handle_open(): there is such a descriptor. */
+		word = (u64)atomic64_read_acquire(entry);
+		prefetchw(zspage_at(&pool->zspages, entry_zspage(word)));
 		break;
 	default:
 		zspage = host_pin(pool, handle, DEFERRED_HOST_BYTES, &word, &memory, &bytes);

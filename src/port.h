@@ -20,7 +20,7 @@
  * From the host's header:
  *
  * Types	u8 u16 u32 u64 s64 bool size_t gfp_t, EINVAL ENOSPC ENOMEM, memcpy memset,
- *		likely unlikely, ALIGN DIV_ROUND_UP, offsetof.
+ *		likely unlikely noinline __always_inline, ALIGN DIV_ROUND_UP, offsetof.
  *
  * Pages	PORT_PAGE_SHIFT, PORT_PAGE_SIZE: those of the memory that objects live in.
  *		PORT_MAX_CHAIN: how many a zspage may have.

@@ -23,7 +23,7 @@
 #include "table.h"
 
 #define ZSPAGE_LINE PORT_CACHELINE
-#define ZSPAGE_NUMBER_BITS 30 /* 64 GiB of descriptors */
+#define ZSPAGE_NUMBER_BITS 30 /* lines of 64 bytes: 64 GiB of descriptors */
 #define ZSPAGE_MAX_LINES                                                                           \
 	DIV_ROUND_UP(offsetof(struct zspage, chain) + ZS_MAX_CHAIN * sizeof(void *) +              \
 			     ZS_MAX_SLOTS * sizeof(u32),                                           \

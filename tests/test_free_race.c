@@ -244,6 +244,72 @@ static void test_moved_meanwhile(void **state)
 	moved_meanwhile(free_deferred_in_thread);
 }
 
+/* Under the class lock: free an object, all but its handle. */
+static void forget(struct size_class *class, unsigned long handle)
+{
+	u64 word = handle_word(&pool->handles, (u32)handle);
+	u32 number = entry_zspage(word);
+
+	assert_true(entry_kill(&pool->handles, handle_entry(&pool->handles, handle), (u32)handle,
+			       word));
+	zspage_put(&pool->zspages, class, zspage_at(&pool->zspages, number), number,
+		   entry_slot(word));
+	class->objects--;
+}
+
+/* Have a free entry live again, of an object beside another. Nobody else is at work in that class. */
+static unsigned long remember(struct size_class *class, u32 index, unsigned long beside)
+{
+	u32 number = entry_zspage(handle_word(&pool->handles, (u32)beside));
+	u8 slot = zspage_take(&pool->zspages, class, number, index);
+
+	class->objects++;
+	return handle_open(&pool->handles, index, class->index, number, slot);
+}
+
+/*
+ * When its turn comes the object has been freed, and its handle's entry is that of an object of another class: the
+ * second free is noticed, and leaves that object alone.
+ */
+static void reused_in_another_class(void *(*start)(void *arg))
+{
+	unsigned long handle, neighbour[2], other;
+	struct size_class *class, *its_class;
+	pthread_t freeing;
+	int told;
+
+	setup_pool();
+	handle = store(1000);
+	neighbour[0] = store(1000);
+	neighbour[1] = store(2000);
+	class = class_for(&pool->classes, 1000);
+	its_class = class_for(&pool->classes, 2000);
+	told = deafen();
+	port_lock(&class->lock);
+	freeing = start_and_wait(start, &handle, class);
+	forget(class, handle);
+	other = remember(its_class, (u32)handle, neighbour[1]);
+	port_unlock(&class->lock);
+	end(freeing);
+	listen(told);
+	drain_others();
+	assert_int_equal(misuses(), 1);
+	check_invariants(pool, 3, 0);
+	zs_free(pool, other);
+	zs_free(pool, neighbour[0]);
+	zs_free(pool, neighbour[1]);
+	check_empty(pool);
+	zs_destroy_pool(pool);
+}
+
+static void test_reused_in_another_class(void **state)
+{
+	(void)state;
+	reused_in_another_class(free_in_thread);
+	reused_in_another_class(free_in_bulk_in_thread);
+	reused_in_another_class(free_deferred_in_thread);
+}
+
 /* Who is just freeing an object finds that a producer has it host a chunk, which waits for no lock. */
 static void test_hosts_meanwhile(void **state)
 {
@@ -476,6 +542,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_have_looked),
 		cmocka_unit_test(test_moved_meanwhile),
+		cmocka_unit_test(test_reused_in_another_class),
 		cmocka_unit_test(test_hosts_meanwhile),
 		cmocka_unit_test(test_stopped_in_its_move),
 		cmocka_unit_test(test_one_of_two_frees_wins),

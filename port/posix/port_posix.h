@@ -28,6 +28,9 @@ typedef int64_t s64;
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define noinline __attribute__((noinline))
+#ifndef __always_inline /* glibc has it as well */
+#define __always_inline inline __attribute__((always_inline))
+#endif
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 #define ALIGN(n, a) (DIV_ROUND_UP(n, a) * (a))
