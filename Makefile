@@ -30,8 +30,9 @@ check-mutants: packages
 
 bench: all
 	@scripts/install-packages bench
-	@CORPORA=$$(mktemp -d $(abspath $(BUILD))/corpora.XXXXXX) && export CORPORA && \
-		trap 'rm -rf "$$CORPORA"' EXIT && trap 'exit 130' INT && trap 'exit 143' TERM HUP && \
+	@CORPORA='$(abspath $(BUILD))/corpora' && export CORPORA && \
+		rm -rf "$$CORPORA" && mkdir "$$CORPORA" && \
+		trap 'rm -rf "$$CORPORA"' EXIT && trap 'exit 130' INT && \
 		meson test -C $(BUILD) --benchmark --verbose $(BENCH)
 
 install: all

@@ -6,7 +6,9 @@
 #include <err.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -129,14 +131,17 @@ static size_t objects_that_fit(const struct bench *bench)
 }
 
 /*
- * One that is kept in a file may be out of memory, and the system counts it as memory that can be had. Does
- * nothing where the system can't.
+ * A corpus on a disk may not be in memory: bring it there, where the system can. The system goes on counting that as
+ * memory that can be had. Returns how many bytes that is.
  */
-static size_t corpus_fetch(const struct corpus *corpus)
+static size_t corpus_fetch(int file, const struct corpus *corpus)
 {
 	size_t bytes =
 		(size_t)(corpus_data(corpus) - (const unsigned char *)corpus) + corpus->bytes;
+	struct statfs system;
 
+	if (fstatfs(file, &system) != 0 || system.f_type == TMPFS_MAGIC)
+		return 0;
 	madvise((void *)corpus, bytes, MADV_POPULATE_READ);
 	return bytes;
 }
@@ -228,7 +233,7 @@ int bench_main(const struct bench *bench, int argc, char **argv)
 			     bench->codec, options.corpora);
 	results.machine = options.machine;
 	results.corpus = corpus_map(corpus);
-	reserved = options.corpora ? corpus_fetch(results.corpus) : 0;
+	reserved = corpus_fetch(corpus, results.corpus);
 	results.conditions = conditions_that_fit(bench, results.corpus, reserved);
 	run_rounds(&options, corpus, &results);
 	report(&results, options.directory);

@@ -159,13 +159,13 @@ static void corpus_fill(int file, FILE *list, size_t objects, enum corpus_codec 
 		err(2, "cannot make a corpus of %zu bytes", length);
 }
 
-/* An empty file in memory. */
-static int corpus_in_memory(void)
+static int corpus_make_in_memory(FILE *list, size_t objects, enum corpus_codec codec)
 {
-	int file = memfd_create("corpus", 0);
+	int file = memfd_create("corpus", 0); /* to be inherited */
 
 	if (file < 0)
 		err(2, "cannot make a corpus");
+	corpus_fill(file, list, objects, codec);
 	return file;
 }
 
@@ -176,22 +176,18 @@ static int corpus_in_memory(void)
 static int corpus_make_kept(const char *name, char *template, FILE *list, size_t objects,
 			    enum corpus_codec codec)
 {
-	int file = mkstemp(template);
-	bool made;
+	int file = mkstemp(template); /* to be inherited */
 
 	if (file < 0)
 		err(2, "cannot make '%s'", template);
-	made = posix_fallocate(file, 0, (off_t)corpus_most(objects)) == 0;
-	if (made)
-		corpus_fill(file, list, objects, codec);
-	if (made && (fsync(file) != 0 || rename(template, name) != 0))
-		err(2, "cannot make '%s'", name);
-	if (made)
-		return file;
-	close(file);
-	unlink(template);
-	file = corpus_in_memory();
+	if (posix_fallocate(file, 0, (off_t)corpus_most(objects)) != 0) {
+		close(file);
+		unlink(template);
+		return corpus_make_in_memory(list, objects, codec);
+	}
 	corpus_fill(file, list, objects, codec);
+	if (fsync(file) != 0 || rename(template, name) != 0)
+		err(2, "cannot make '%s'", name);
 	return file;
 }
 
@@ -200,11 +196,8 @@ int corpus_make(FILE *list, size_t objects, enum corpus_codec codec, const char 
 	char *name, *template;
 	int file;
 
-	if (!directory) {
-		file = corpus_in_memory();
-		corpus_fill(file, list, objects, codec);
-		return file;
-	}
+	if (!directory)
+		return corpus_make_in_memory(list, objects, codec);
 
 	if (asprintf(&name, "%s/corpus-%s-%zu", directory, codec == CORPUS_ZSTD ? "zstd" : "lz4",
 		     objects) < 0 ||

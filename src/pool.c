@@ -35,8 +35,8 @@
 #include "pool.h"
 
 _Static_assert(ZSPAGE_NUMBER_BITS <= ENTRY_ZSPAGE_BITS && ZS_STEPS_SHIFT <= ENTRY_CLASS_BITS &&
-		       ZS_MAX_SLOTS <= 1U << ENTRY_SLOT_BITS,
-	       "an entry has room for any zspage, any class, and any slot");
+		       ZS_MAX_SLOTS <= 1U << ENTRY_SLOT_BITS && ENTRY_GEN_SHIFT + 16 == 64,
+	       "an entry has room for any zspage, class and slot, and 16 bits of generation");
 
 /**
  * pool_misuse() - tell of a wrong call, and end the process if the pool is made so.
@@ -204,7 +204,10 @@ void pool_release(struct zs_pool *pool, const struct size_class *class, u32 zspa
 	pool_work_in(pool, zspage_release(&pool->zspages, class, zspage));
 }
 
-/* Free the slot of an object that was claimed, and release the lock; its handle is left to the caller. */
+/*
+ * Free the slot of an object that was claimed, and release the lock; its handle is left to the caller. Called, it would
+ * have the object in memory, and not in registers, for each zs_free().
+ */
 static __always_inline void free_slot(struct zs_pool *pool, const struct object *object)
 {
 	enum zspage_left left = object_put(pool, object);

@@ -20,7 +20,15 @@ static struct table_dir *dir_alloc(u32 room, gfp_t flags)
 	return dir;
 }
 
-/* @element is the size of what the table holds, a divisor of PORT_CHUNK_SIZE; an index has at most 32 bits. */
+/**
+ * table_init() - make an empty table.
+ * @table: zeroed memory
+ * @element: the size of what it holds, bytes; a divisor of PORT_CHUNK_SIZE
+ * @index_bits: which an index fits in, at most 32: the table does not grow beyond
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int table_init(struct table *table, size_t element, unsigned int index_bits)
 {
 	table->most = (u32)((1ULL << index_bits) / (PORT_CHUNK_SIZE / element));

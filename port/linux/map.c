@@ -50,7 +50,7 @@ void map_exit(void)
 	}
 }
 
-/* Of a pinned object, bytes: what its entry says is true even if somebody frees it, which is a misuse. */
+/* Of a pinned object, bytes. If somebody has freed it, which is a misuse, that of some class. */
 static size_t slot_size(struct zs_pool *pool, unsigned long handle)
 {
 	return entry_size_class(pool, handle_word(&pool->handles, (u32)handle))->size;

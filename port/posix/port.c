@@ -88,7 +88,7 @@ u64 port_now(void)
 /*
  * Whether somebody has had this thread's CPU instead of it since it was last asked, and for longer than it had it
  * itself: a thread of the system that runs for a moment need not be given way. If it has waited for something, too,
- * that can't be told apart, and the next time is to tell.
+ * that can't be told apart, and the next time is to tell: who waits lets others have the CPU anyway.
  *
  * What getrusage() says of the time is as old as the last tick of a timer; the clock is exact.
  */
