@@ -5,8 +5,8 @@
 #include <argp.h>
 #include <err.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -124,8 +124,9 @@ static void run_rounds(const struct options *options, int corpus, struct results
 static size_t objects_that_fit(const struct bench *bench)
 {
 	size_t objects = bench->objects ? bench->objects : OBJECTS;
+	size_t most = memory_available() / BYTES_PER_OBJECT;
 
-	while (objects > 1 && objects > memory_available() / BYTES_PER_OBJECT)
+	while (objects > 1 && objects > most)
 		objects /= 2;
 	return objects;
 }

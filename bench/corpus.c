@@ -198,7 +198,6 @@ int corpus_make(FILE *list, size_t objects, enum corpus_codec codec, const char 
 
 	if (!directory)
 		return corpus_make_in_memory(list, objects, codec);
-
 	if (asprintf(&name, "%s/corpus-%s-%zu", directory, codec == CORPUS_ZSTD ? "zstd" : "lz4",
 		     objects) < 0 ||
 	    asprintf(&template, "%s.XXXXXX", name) < 0)

@@ -116,8 +116,8 @@ static inline struct size_class *zspage_class(const struct zspage *zspage,
 static inline struct size_class *zspage_class_lock(const struct zspage *zspage,
 						   const struct classes *classes)
 {
-	u32 number =
-		smp_load_acquire(&zspage->class); /* pairs with zspage_add(), zspage_replace() */
+	/* Pairs with the releases in zspage_add() and zspage_replace(). */
+	u32 number = smp_load_acquire(&zspage->class);
 	struct size_class *class;
 
 	if (!number)
