@@ -11,7 +11,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 MODULE_BUILD ?= build-module
 
-.PHONY: module install-module kernel-packages check-kernel check-kernel-debug bench-kernel
+.PHONY: module install-module check-kernel check-kernel-debug bench-kernel
 
 # Kbuild writes next to what it compiles: it gets a tree of links.
 module:
@@ -25,16 +25,15 @@ module:
 install-module: module
 	$(MAKE) -C '$(KDIR)' M='$(abspath $(MODULE_BUILD))/port/linux' INSTALL_MOD_DIR=updates \
 		modules_install
-	$(if $(INSTALL_MOD_PATH),,depmod $$(modinfo -F vermagic '$(MODULE_BUILD)/zsmalloc.ko' | cut -d ' ' -f 1))
+	$(if $(INSTALL_MOD_PATH),,depmod \
+		$$(modinfo -F vermagic '$(MODULE_BUILD)/zsmalloc.ko' | cut -d ' ' -f 1))
 
-kernel-packages:
-	@scripts/install-packages kernel
-
-check-kernel: kernel-packages
+# These install the packages that they need.
+check-kernel:
 	scripts/check-kernel
 
-check-kernel-debug: kernel-packages
+check-kernel-debug:
 	scripts/check-kernel-debug
 
-bench-kernel: kernel-packages
+bench-kernel:
 	scripts/bench-kernel
