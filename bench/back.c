@@ -1,125 +1,127 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_back: when is the memory back with the system, after the last of a gigabyte's frees? The process
- * does nothing more.
+ * bench_back, a round in a process of its own: store the corpus, free all of it, cold, and then do
+ * nothing but look how much memory the process has. Prints as JSON what it had in the beginning,
+ * how that went on after the last free, when all but a twentieth of what was stored was back with
+ * the system, and what CPU time all threads took until then, from the first free.
+ *
+ * usage: bench_back SUBJECT 'in order'|random CORPUS
  */
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "peers.h"
-#include "report.h"
+#include "clock.h"
+#include "memory.h"
+#include "objects.h"
+#include "random.h"
 
-#define MB 1e6
-#define WITHIN 0.05 /* of the stored bytes: what may be left, or be resident from before */
+#define LOOK_NS 4000000
+#define WATCH_NS UINT64_C(1000000000)
+#define LOOKS 251
 
-enum {
-	DEFERRED,
-	ZS_FREE,
-	ORIGINAL,
-	GLIBC,
-	JEMALLOC,
-	MIMALLOC,
-	TCMALLOC,
-	CONTENDERS,
+/* Anonymous memory that is resident, by the kernel's own count: quick, exact to a few pages. */
+static uint64_t resident_now(int statm)
+{
+	unsigned long long resident, shared;
+	char line[128] = "";
+
+	if (pread(statm, line, sizeof(line) - 1, 0) <= 0 ||
+	    sscanf(line, "%*u %llu %llu", &resident, &shared) != 2)
+		err(2, "cannot read /proc/self/statm");
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+struct look {
+	uint64_t ns; /* since the last free */
+	uint64_t cpu; /* of the other threads since then */
+	uint64_t bytes;
 };
 
-static const struct contender contenders[CONTENDERS] = {
-	[DEFERRED] = { .name = "zs_free_deferred", .subject = "default" },
-	[ZS_FREE] = { .name = "zs_free", .subject = "free" },
-	[ORIGINAL] = { .name = "original proposal", .subject = "original" },
-	[GLIBC] = PEER_GLIBC,
-	[JEMALLOC] = PEER_JEMALLOC,
-	[MIMALLOC] = PEER_MIMALLOC,
-	[TCMALLOC] = PEER_TCMALLOC,
-};
-
-static const struct condition gigabyte[] = {
-	{ .name = "a gigabyte", .rounds = 3 },
-};
-
-static struct spread bytes(const struct results *results, size_t contender, const char *name)
+static size_t watch(int statm, struct look *look)
 {
-	return results_over(results, contender, 0, name, NULL);
+	static const struct timespec pause = { .tv_nsec = LOOK_NS };
+	struct moment start = moment_now();
+	size_t count = 0;
+
+	do {
+		struct moment now = moment_since(start);
+
+		look[count].ns = now.wall;
+		look[count].cpu = now.process - now.thread;
+		look[count].bytes = resident_now(statm);
+		nanosleep(&pause, NULL);
+	} while (look[count++].ns < WATCH_NS && count < LOOKS);
+	return count;
 }
 
-/* What is resident in the end and was not in the beginning, as a share of what was stored. */
-static double left(const struct results *results, size_t contender)
+static json_t *looks_json(const struct look *look, size_t count)
 {
-	return (bytes(results, contender, "left_bytes").median -
-		bytes(results, contender, "began_bytes").median) /
-	       bytes(results, contender, "stored_bytes").median;
+	json_t *looks = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(looks, json_pack("[I, I]", (json_int_t)look[i].ns,
+						       (json_int_t)look[i].bytes));
+	return looks;
 }
 
-static size_t targets(const struct results *results, struct target *target)
+/* The look from which on it was down to @goal for good; the last one if it never was. */
+static const struct look *down_to(const struct look *look, size_t count, uint64_t goal)
 {
-	target[0] = (struct target){
-		.what = "the memory is back, after zs_free_deferred",
-		.unit = "ms",
-		.limit = 500,
-		.measured = bytes(results, DEFERRED, "back").median / 1e6,
-	};
-	target[1] = (struct target){
-		.what = "what is left then, over what was stored",
-		.unit = "%",
-		.limit = 100 * WITHIN,
-		.measured = 100 * left(results, DEFERRED),
-	};
-	return 2;
+	size_t i = count;
+
+	while (i > 0 && look[i - 1].bytes <= goal)
+		i--;
+	return &look[i < count ? i : count - 1];
 }
 
-static void tables(const struct results *results)
+static json_t *run(const struct subject *subject, const struct corpus *corpus, bool random,
+		   int statm)
 {
-	printf("\nAnonymous memory that is resident, MB, and ms from the last free until it is "
-	       "within "
-	       "5 %% of the stored\nbytes of where it began: medians, and the most\n\n"
-	       "| freed by           | in the beginning |    full | 1 s later | ms until back | "
-	       "at most |\n"
-	       "|--------------------|-----------------:|--------:|----------:|--------------:|"
-	       "--------:|\n");
-	for (size_t i = 0; i < CONTENDERS; i++) {
-		struct spread back = bytes(results, i, "back");
+	unsigned long *stored = memory_touched(corpus->objects * sizeof(*stored));
+	struct look *look = memory_touched(LOOKS * sizeof(*look));
+	struct objects objects = { .corpus = corpus };
+	json_t *figures = json_object();
+	uint64_t began = resident_now(statm);
+	const struct look *back;
+	struct moment freeing;
+	uint64_t full;
+	size_t looks;
 
-		printf("| %-18s | %16.1f | %7.1f | %9.1f |", contenders[i].name,
-		       bytes(results, i, "began_bytes").median / MB,
-		       bytes(results, i, "full_bytes").median / MB,
-		       bytes(results, i, "left_bytes").median / MB);
-		if (left(results, i) > WITHIN)
-			printf(" %13s | %7s |\n", "never in 1 s", "");
-		else
-			printf(" %13.0f | %7.0f |\n", back.median / 1e6, back.most / 1e6);
-	}
+	json_object_set_new(figures, "version", json_string(subject->open(subject)));
+	objects_store(&objects, subject, stored, corpus->objects);
+	full = resident_now(statm);
+	if (random)
+		shuffle(stored, corpus->objects);
+	memory_make_cold(corpus_data(corpus), corpus->bytes);
+	freeing = moment_now();
+	subject->free_all(stored, corpus->objects);
+	freeing = moment_since(freeing);
+	looks = watch(statm, look);
+	back = down_to(look, looks, began + corpus->bytes / 20);
+
+	figure_set(figures, "objects", corpus->objects);
+	figure_set(figures, "stored_bytes", corpus->bytes);
+	figure_set(figures, "began_bytes", began);
+	figure_set(figures, "full_bytes", full);
+	figure_set(figures, "left_bytes", look[looks - 1].bytes);
+	figure_set(figures, "caller", freeing.wall);
+	figure_set(figures, "caller_cpu", freeing.thread);
+	figure_set(figures, "back", back->ns);
+	figure_set(figures, "all_cpu", freeing.process + back->cpu);
+	figure_set(figures, "watched_cpu", freeing.process + look[looks - 1].cpu);
+	json_object_set_new(figures, "resident", looks_json(look, looks));
+	return figures;
 }
-
-/* The first round of each. */
-static void plot(const struct results *results, FILE *file)
-{
-	for (size_t i = 0; i < CONTENDERS; i++) {
-		const json_t *looks =
-			json_object_get(json_array_get(results->rounds[i][0], 0), "resident");
-
-		fprintf(file, "\"%s\"\n", contenders[i].name);
-		for (size_t k = 0; k < json_array_size(looks); k++) {
-			const json_t *look = json_array_get(looks, k);
-
-			fprintf(file, "%f %f\n", json_number_value(json_array_get(look, 0)) / 1e6,
-				json_number_value(json_array_get(look, 1)) / MB);
-		}
-		fprintf(file, "\n\n");
-	}
-}
-
-static const struct bench bench = {
-	.name = "back",
-	.title = "When the memory is back",
-	.contender = contenders,
-	.contenders = CONTENDERS,
-	.condition = gigabyte,
-	.conditions = 1,
-	.targets = targets,
-	.tables = tables,
-	.plot = plot,
-};
 
 int main(int argc, char **argv)
 {
-	return bench_main(&bench, argc, argv);
+	if (argc != 4 || (strcmp(argv[2], "in order") != 0 && strcmp(argv[2], "random") != 0))
+		errx(2, "usage: %s SUBJECT 'in order'|random CORPUS", argv[0]);
+	return round_print(run(subject_find(argv[1]), corpus_map(atoi(argv[3])),
+			       strcmp(argv[2], "random") == 0,
+			       open("/proc/self/statm", O_RDONLY | O_CLOEXEC)));
 }

@@ -10,7 +10,7 @@ set xrange [-10:1000]
 set yrange [0:]
 set grid
 set key outside right top noenhanced
-colors = "#1f77b4 #7f7f7f #d62728 #2ca02c #ff7f0e #9467bd #8c564b"
+colors = "#1f77b4 #17becf #7f7f7f #c7c7c7 #d62728 #2ca02c #ff7f0e #9467bd #8c564b"
 data = directory . "/back.dat"
-plot for [i=0:6] data index i using 1:2 with steps title columnheader(1) \
+plot for [i=0:8] data index i using 1:2 with steps title columnheader(1) \
 	linewidth 2 linecolor rgb word(colors, i + 1)

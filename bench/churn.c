@@ -1,130 +1,115 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_churn: 20,000,000 random replacements, the number of objects always the same: what is resident
- * over the stored bytes on the way and at the end, and how fast it goes; ours compacting by itself and
- * without compaction, and the peers.
+ * bench_churn, a round in a process of its own: store the corpus's objects, then replace one at
+ * random by one of a size drawn from the corpus, very often, so that the number of objects stays
+ * the same. Prints as JSON how long that took and what was resident on the way.
+ *
+ * usage: bench_churn SUBJECT REPLACEMENTS CORPUS
  */
-#include <stdio.h>
+#include <err.h>
+#include <stdlib.h>
 
-#include "peers.h"
-#include "report.h"
+#include "clock.h"
+#include "corpus.h"
+#include "memory.h"
+#include "random.h"
+#include "subject.h"
 
-enum {
-	COMPACTING,
-	UNCOMPACTED,
-	GLIBC,
-	JEMALLOC,
-	MIMALLOC,
-	TCMALLOC,
-	CONTENDERS,
+#define SAMPLES 20
+
+struct churn {
+	const struct subject *subject;
+	const struct corpus *corpus;
+	unsigned long *objects;
+	uint32_t *size;
+	uint64_t bytes;
+	uint64_t random;
+	const char *content; /* a page: its bytes do not matter, that they are written does */
 };
 
-static const struct contender contenders[CONTENDERS] = {
-	[COMPACTING] = { .name = "zsmalloc, compacting", .subject = "compacting" },
-	[UNCOMPACTED] = { .name = "... without", .subject = "free" },
-	[GLIBC] = PEER_GLIBC,
-	[JEMALLOC] = PEER_JEMALLOC,
-	[MIMALLOC] = PEER_MIMALLOC,
-	[TCMALLOC] = PEER_TCMALLOC,
-};
-
-static const struct condition churn = {
-	.name = "20,000,000 replacements",
-	.words = { "20000000" },
-	.rounds = 1,
-};
-
-/* What is resident more than the bytes, in percent, at the end. */
-static double overhead(const struct results *results, size_t contender)
+static void store(struct churn *churn, size_t i, uint32_t size)
 {
-	return 100 * (results_over(results, contender, 0, "end.resident", "end.bytes").median - 1);
+	churn->objects[i] = churn->subject->store(churn->content, size);
+	churn->size[i] = size;
+	churn->bytes += size;
 }
 
-/* Nanoseconds a replacement. */
-static double cost(const struct results *results, size_t contender, const char *name)
+static void replace(struct churn *churn)
 {
-	return results_over(results, contender, 0, name, "replacements").median;
+	size_t objects = churn->corpus->objects;
+	size_t i;
+	uint32_t size;
+
+	if (objects == 0)
+		errx(2, "the corpus is empty");
+	i = random_below(&churn->random, objects);
+	size = churn->corpus->size[random_below(&churn->random, objects)];
+
+	churn->subject->free_all(&churn->objects[i], 1);
+	churn->bytes -= churn->size[i];
+	store(churn, i, size);
 }
 
-static size_t targets(const struct results *results, struct target *target)
+/* What is resident, and the bytes that are stored, now. */
+static json_t *sample(const struct churn *churn, uint64_t before, uint64_t replaced)
 {
-	target[0] = (struct target){ "overhead at the end, compacting", "%", 5, false,
-				     overhead(results, COMPACTING) };
-	target[1] = (struct target){ "throughput compacting over that without", "", 0.9, true,
-				     cost(results, UNCOMPACTED, "wall") /
-					     cost(results, COMPACTING, "wall") };
-	return 2;
+	json_t *figures = json_object();
+
+	figure_set(figures, "replaced", replaced);
+	figure_set(figures, "bytes", churn->bytes);
+	figure_set(figures, "resident", memory_resident() - before);
+	return figures;
 }
 
-static double sample_overhead(const json_t *sample)
+/* The loop is timed in stretches, without the samples between them. */
+static void run(struct churn *churn, uint64_t before, uint64_t replacements, json_t *figures)
 {
-	return 100 * (json_number_value(json_object_get(sample, "resident")) /
-			      json_number_value(json_object_get(sample, "bytes")) -
-		      1);
-}
+	json_t *samples = json_array();
+	uint64_t wall = 0, cpu = 0;
 
-/* On the way, of the first round. */
-static const json_t *samples(const struct results *results, size_t contender)
-{
-	return json_object_get(json_array_get(results->rounds[contender][0], 0), "samples");
-}
+	json_array_append_new(samples, sample(churn, before, 0));
+	for (uint64_t i = 1; i <= SAMPLES; i++) {
+		uint64_t until = replacements * i / SAMPLES;
+		uint64_t start = clock_ns(CLOCK_MONOTONIC);
+		uint64_t start_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 
-static double worst_overhead(const struct results *results, size_t contender)
-{
-	const json_t *all = samples(results, contender);
-	double worst = 0;
-
-	for (size_t i = 0; i < json_array_size(all); i++) {
-		double now = sample_overhead(json_array_get(all, i));
-
-		worst = now > worst ? now : worst;
+		for (uint64_t n = replacements * (i - 1) / SAMPLES; n < until; n++)
+			replace(churn);
+		wall += clock_ns(CLOCK_MONOTONIC) - start;
+		cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start_cpu;
+		json_array_append_new(samples, sample(churn, before, until));
 	}
-	return worst;
+	json_object_set(figures, "end", json_array_get(samples, SAMPLES));
+	json_object_set_new(figures, "samples", samples);
+	figure_set(figures, "replacements", replacements);
+	figure_set(figures, "wall", wall);
+	figure_set(figures, "cpu", cpu);
 }
 
-static void tables(const struct results *results)
+static void churn_open(struct churn *churn, const char *subject, int corpus)
 {
-	printf("\nWhat is resident more than the bytes that are stored, in percent, and what a "
-	       "replacement takes:\nthe caller waits so many ns; all threads' CPU time, ns\n\n"
-	       "| stored by            | at the end | at worst |  ns each |   CPU ns |\n"
-	       "|----------------------|-----------:|---------:|---------:|---------:|\n");
-	for (size_t i = 0; i < CONTENDERS; i++)
-		printf("| %-20s | %10.2f | %8.2f | %8.0f | %8.0f |\n", contenders[i].name,
-		       overhead(results, i), worst_overhead(results, i), cost(results, i, "wall"),
-		       cost(results, i, "cpu"));
+	churn->subject = subject_find(subject);
+	churn->corpus = corpus_map(corpus);
+	churn->random = RANDOM_SEED;
+	churn->objects = memory_touched(churn->corpus->objects * sizeof(*churn->objects));
+	churn->size = memory_touched(churn->corpus->objects * sizeof(*churn->size));
+	churn->content = memory_touched(churn->corpus->page_size);
 }
-
-/* A block for each contender: millions of replacements, and the overhead then. */
-static void plot(const struct results *results, FILE *file)
-{
-	for (size_t i = 0; i < CONTENDERS; i++) {
-		const json_t *all = samples(results, i);
-
-		fprintf(file, "\"%s\"\n", contenders[i].name);
-		for (size_t k = 0; k < json_array_size(all); k++) {
-			const json_t *sample = json_array_get(all, k);
-
-			fprintf(file, "%f %f\n",
-				json_number_value(json_object_get(sample, "replaced")) / 1e6,
-				sample_overhead(sample));
-		}
-		fprintf(file, "\n\n");
-	}
-}
-
-static const struct bench bench = {
-	.name = "churn",
-	.title = "Churn",
-	.contender = contenders,
-	.contenders = CONTENDERS,
-	.condition = &churn,
-	.conditions = 1,
-	.targets = targets,
-	.tables = tables,
-	.plot = plot,
-};
 
 int main(int argc, char **argv)
 {
-	return bench_main(&bench, argc, argv);
+	struct churn churn = { .bytes = 0 };
+	json_t *figures;
+	uint64_t before;
+
+	if (argc != 4)
+		errx(2, "usage: %s SUBJECT REPLACEMENTS CORPUS", argv[0]);
+	churn_open(&churn, argv[1], atoi(argv[3]));
+	figures = json_object(); /* now: later it lies behind the peer's objects */
+	before = memory_resident();
+	json_object_set_new(figures, "version", json_string(churn.subject->open(churn.subject)));
+	for (size_t i = 0; i < churn.corpus->objects; i++)
+		store(&churn, i, churn.corpus->size[i]);
+	run(&churn, before, strtoull(argv[2], NULL, 10), figures);
+	return round_print(figures);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 #
-# Draws churn.dat: what is resident more than what is stored, over the replacements. Wants `directory`
-# and `machine`.
+# Draws churn.dat: what is resident more than what is stored, over the replacements. Wants
+# `directory` and `machine`.
 set terminal svg size 900,480 font "sans,13" background "white"
 set output directory . "/churn.svg"
 set title "Churn: resident memory more than the stored bytes\n{/*0.8 " . machine . "}"

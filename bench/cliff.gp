@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 #
-# Draws cliff.dat: the exit's time, and the caller's time for an object, by the size of what exits. Wants
-# `directory` and `machine`.
+# Draws cliff.dat: the exit's time, and the caller's time for an object, by the size of what exits.
+# Wants `directory` and `machine`.
 set terminal svg size 900,760 font "sans,13" background "white"
 set output directory . "/cliff.svg"
 data = directory . "/cliff.dat"

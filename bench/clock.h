@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Time in nanoseconds. It is read around a whole loop, never around one call. */
+/* Time in nanoseconds. A benchmark reads it around a loop, unless it times single calls. */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 
@@ -12,6 +12,33 @@ static inline uint64_t clock_ns(clockid_t id)
 
 	clock_gettime(id, &time);
 	return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
+}
+
+/* Three clocks at once. As the difference of two moments: what passed on each. */
+struct moment {
+	uint64_t wall;
+	uint64_t thread; /* CPU time of the calling thread */
+	uint64_t process; /* CPU time of all threads, the worker included */
+};
+
+static inline struct moment moment_now(void)
+{
+	struct moment now;
+
+	now.process = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	now.thread = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	now.wall = clock_ns(CLOCK_MONOTONIC);
+	return now;
+}
+
+static inline struct moment moment_since(struct moment start)
+{
+	struct moment now = moment_now();
+
+	now.wall -= start.wall;
+	now.thread -= start.thread;
+	now.process -= start.process;
+	return now;
 }
 
 #endif /* BENCH_CLOCK_H */

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Makes the corpus: see corpus.h. */
+/*
+ * bench_corpus: makes the corpus (corpus.h) in a file that is empty or all zeros, of the pages of
+ * the files that standard input names, one a line. A name such as /proc/123/mem stands for the
+ * process's own memory. Any other file is a corpus already. Either way prints as JSON what the
+ * corpus has.
+ *
+ * usage: bench_corpus FILE OBJECTS lz4|zstd, the number of the open file
+ */
 #include "corpus.h"
 
 #include <err.h>
-#include <fcntl.h>
+#include <jansson.h>
 #include <lz4.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -118,33 +125,20 @@ static void add_listed(struct making *making, FILE *list)
 	free(page);
 }
 
-static void *map(int file, size_t bytes, int protection)
-{
-	void *memory = mmap(NULL, bytes, protection, MAP_SHARED, file, 0);
-
-	if (memory == MAP_FAILED)
-		err(2, "cannot map a corpus of %zu bytes", bytes);
-	return memory;
-}
-
-/* The most that so many objects take. */
-static size_t corpus_most(size_t objects)
-{
-	return sizeof(struct corpus) + objects * (sizeof(uint32_t) + (size_t)sysconf(_SC_PAGESIZE));
-}
-
 /* Make a corpus in an empty file. */
-static void corpus_fill(int file, FILE *list, size_t objects, enum corpus_codec codec)
+static void fill(int file, FILE *list, size_t objects, bool zstd)
 {
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	size_t most = corpus_most(objects);
-	struct making making = { .zstd = codec == CORPUS_ZSTD ? ZSTD_createCCtx() : NULL };
+	size_t most = sizeof(struct corpus) + objects * (sizeof(uint32_t) + page_size);
+	struct making making = { .zstd = zstd ? ZSTD_createCCtx() : NULL };
 	struct corpus *corpus;
 	size_t length;
 
-	if (ftruncate(file, (off_t)most) != 0 || (codec == CORPUS_ZSTD && !making.zstd))
+	if (ftruncate(file, (off_t)most) != 0 || (zstd && !making.zstd))
 		err(2, "cannot make a corpus of %zu objects", objects);
-	corpus = map(file, most, PROT_READ | PROT_WRITE);
+	corpus = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (corpus == MAP_FAILED)
+		err(2, "cannot map a corpus of %zu bytes", most);
 	corpus->page_size = page_size;
 	corpus->room = objects;
 	making.corpus = corpus;
@@ -159,62 +153,44 @@ static void corpus_fill(int file, FILE *list, size_t objects, enum corpus_codec 
 		err(2, "cannot make a corpus of %zu bytes", length);
 }
 
-static int corpus_make_in_memory(FILE *list, size_t objects, enum corpus_codec codec)
+static int print(const struct corpus *corpus)
 {
-	int file = memfd_create("corpus", 0); /* to be inherited */
+	const struct {
+		const char *name;
+		uint64_t value;
+	} figures[] = {
+		{ "objects", corpus->objects },
+		{ "bytes", corpus->bytes },
+		{ "pages", corpus->pages },
+		{ "same_filled", corpus->same_filled },
+		{ "incompressible", corpus->incompressible },
+		{ "files", corpus->files },
+		{ "process_pages", corpus->process_pages },
+		{ "page_size", corpus->page_size },
+		{ "room", corpus->room },
+	};
+	json_t *all = json_object();
 
-	if (file < 0)
-		err(2, "cannot make a corpus");
-	corpus_fill(file, list, objects, codec);
-	return file;
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		json_object_set_new(all, figures[i].name,
+				    json_integer((json_int_t)figures[i].value));
+	if (json_dumpf(all, stdout, JSON_INDENT(2)) != 0)
+		errx(2, "cannot tell what the corpus has");
+	json_decref(all);
+	return 0;
 }
 
-/*
- * Have a file of that name, made of the template's: complete, or there is none. So of two who make the same one
- * both have it whole. On the disk now, and not while something is measured. In memory if the disk has no room.
- */
-static int corpus_make_kept(const char *name, char *template, FILE *list, size_t objects,
-			    enum corpus_codec codec)
+int main(int argc, char **argv)
 {
-	int file = mkstemp(template); /* to be inherited */
-
-	if (file < 0)
-		err(2, "cannot make '%s'", template);
-	if (posix_fallocate(file, 0, (off_t)corpus_most(objects)) != 0) {
-		close(file);
-		unlink(template);
-		return corpus_make_in_memory(list, objects, codec);
-	}
-	corpus_fill(file, list, objects, codec);
-	if (fsync(file) != 0 || rename(template, name) != 0)
-		err(2, "cannot make '%s'", name);
-	return file;
-}
-
-int corpus_make(FILE *list, size_t objects, enum corpus_codec codec, const char *directory)
-{
-	char *name, *template;
+	uint64_t objects = 0;
 	int file;
 
-	if (!directory)
-		return corpus_make_in_memory(list, objects, codec);
-	if (asprintf(&name, "%s/corpus-%s-%zu", directory, codec == CORPUS_ZSTD ? "zstd" : "lz4",
-		     objects) < 0 ||
-	    asprintf(&template, "%s.XXXXXX", name) < 0)
-		err(2, "cannot make a corpus");
-	file = open(name, O_RDONLY);
-	if (file < 0)
-		file = corpus_make_kept(name, template, list, objects, codec);
-	free(template);
-	free(name);
-	return file;
-}
-
-const struct corpus *corpus_map(int file)
-{
-	struct stat stat;
-
-	if (fstat(file, &stat) != 0)
-		err(2, "cannot map the corpus");
-	return map(file, (size_t)stat.st_size, PROT_READ);
+	if (argc != 4 || (strcmp(argv[3], "lz4") != 0 && strcmp(argv[3], "zstd") != 0))
+		errx(2, "usage: %s FILE OBJECTS lz4|zstd", argv[0]);
+	file = atoi(argv[1]);
+	if (pread(file, &objects, sizeof(objects), 0) < 0)
+		err(2, "no open file '%s'", argv[1]);
+	if (!objects)
+		fill(file, stdin, strtoul(argv[2], NULL, 10), strcmp(argv[3], "zstd") == 0);
+	return print(corpus_map(file));
 }

@@ -2,9 +2,9 @@
 /*
  * The corpus: real pages, each compressed, as the objects of a compressed page store.
  *
- * It is made once and lies in a file, so that every process that measures maps the same one.
- * A page of one repeated word is left out, because a store keeps no object for it; a page that does
- * not become smaller is an object as it is.
+ * The program bench_corpus makes it once in a file, and every process that measures maps the same
+ * one. A page of one repeated word is left out, because a store keeps no object for it. A page that
+ * does not become smaller is an object as it is.
  */
 #ifndef BENCH_CORPUS_H
 #define BENCH_CORPUS_H
@@ -12,12 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-
-enum corpus_codec {
-	CORPUS_LZ4,
-	CORPUS_ZSTD,
-};
 
 struct corpus {
 	uint64_t objects;
@@ -32,16 +26,9 @@ struct corpus {
 	uint32_t size[]; /* of each object; the objects follow, one after the other */
 };
 
-/*
- * Makes a corpus of the pages of the files named in @list, one a line. A name such as /proc/123/mem
- * stands for the process's own memory. Returns the corpus's file: one in memory, or, if @directory is not
- * NULL and has room, one that is kept there, and is taken if it is there already.
- */
-int corpus_make(FILE *list, size_t objects, enum corpus_codec codec, const char *directory);
-
 const struct corpus *corpus_map(int file);
 
-/* Hands the pages of a process's memory, as far as they are there, to @add until that returns false. */
+/* Hands the pages of a process's memory that are there to @add until that returns false. */
 void corpus_walk_process(const char *path, size_t page_size,
 			 bool (*add)(void *arg, const char *page), void *arg);
 

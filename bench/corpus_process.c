@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The pages of a process's own memory: what it has written, not the files that it maps. This is what
- * is swapped out. They are read while the process goes on.
+ * The pages of a process's own memory: what it has written, not the files that it maps. This is
+ * what is swapped out. They are read while the process goes on.
  */
 #include <err.h>
 #include <fcntl.h>

@@ -12,7 +12,7 @@
 
 static cpu_set_t given;
 
-/* Before anybody binds the main thread, whose CPUs other threads inherit. */
+/* Runs before the main thread binds itself: other threads inherit its CPUs. */
 __attribute__((constructor)) static void read_given(void)
 {
 	if (sched_getaffinity(0, sizeof(given), &given) != 0)
@@ -38,7 +38,7 @@ void cpu_bind(unsigned int which)
 		err(2, "sched_setaffinity()");
 }
 
-/* The clock of a thread, as pthread_getcpuclockid() would name it; that takes a pthread_t, which we have not. */
+/* The clock of a thread, as pthread_getcpuclockid() names it: that one wants a pthread_t. */
 static clockid_t thread_clock(pid_t thread)
 {
 	return ~thread * 8 | 6;

@@ -1,125 +1,143 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_density: what is resident over the bytes that are stored, ours and the peers': fresh, and after
- * a random share of the objects was freed and all was given back that can be. bench_density_zstd is
- * the same, of the same pages compressed by zstd.
+ * bench_density, a round of the benchmarks density and holes, in a process of its own: store
+ * objects, free a random share of them, call nothing for a second, then give back all that can be
+ * given back. Prints as JSON what was resident after each step, and what the pool said that it
+ * holds.
+ *
+ * usage: bench_density SUBJECT PERCENT objects|pages [OBJECTS] CORPUS, the number of the corpus's
+ * open file. "pages": the objects are incompressible, a whole page each. Without OBJECTS: those of
+ * the corpus.
  */
-#include <stdio.h>
+#include <err.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-#include "peers.h"
-#include "report.h"
+#include "clock.h"
+#include "density_trim.h"
+#include "memory.h"
+#include "objects.h"
+#include "random.h"
+#include "subject.h"
 
-enum {
-	OURS,
-	GLIBC,
-	JEMALLOC,
-	MIMALLOC,
-	TCMALLOC,
-	CONTENDERS,
+/* An object that was freed has size 0. */
+struct stored {
+	unsigned long *objects;
+	uint32_t *size;
+	size_t count;
+	uint64_t bytes;
 };
 
-static const struct contender contenders[CONTENDERS] = {
-	[OURS] = { .name = "zsmalloc", .subject = "free" },
-	[GLIBC] = PEER_GLIBC,
-	[JEMALLOC] = PEER_JEMALLOC,
-	[MIMALLOC] = PEER_MIMALLOC,
-	[TCMALLOC] = PEER_TCMALLOC,
-};
-
-enum {
-	FREE_50,
-	FREE_80,
-	FREE_95,
-	SHARES,
-};
-
-static const struct condition shares[SHARES] = {
-	[FREE_50] = { .name = "50 % freed", .words = { "50" }, .rounds = 1 },
-	[FREE_80] = { .name = "80 % freed", .words = { "80" }, .rounds = 1 },
-	[FREE_95] = { .name = "95 % freed", .words = { "95" }, .rounds = 1 },
-};
-
-/* What is resident more than the bytes, in percent. */
-static double overhead(const struct results *results, size_t contender, size_t share,
-		       const char *resident, const char *bytes)
+/* Any page will do: what is in the objects does not matter, that it is written does. */
+static void store_pages(struct stored *stored, const struct subject *subject,
+			const struct corpus *corpus)
 {
-	return 100 * (results_over(results, contender, share, resident, bytes).median - 1);
+	const void *page = memory_touched(corpus->page_size);
+
+	for (size_t i = 0; i < stored->count; i++) {
+		stored->objects[i] = subject->store(page, corpus->page_size);
+		stored->size[i] = (uint32_t)corpus->page_size;
+	}
+	stored->bytes = stored->count * corpus->page_size;
 }
 
-static double fresh(const struct results *results, size_t contender)
+static void store_objects(struct stored *stored, const struct subject *subject,
+			  const struct corpus *corpus)
 {
-	return overhead(results, contender, FREE_50, "stored_resident", "stored_bytes");
+	struct objects objects = { .corpus = corpus };
+
+	memcpy(stored->size, corpus->size, stored->count * sizeof(*stored->size));
+	stored->bytes = objects_store(&objects, subject, stored->objects, stored->count);
 }
 
-static double left(const struct results *results, size_t contender, size_t share)
+/* Each object is as likely to be freed as any other. */
+static void free_share(const struct subject *subject, struct stored *stored, unsigned int percent)
 {
-	return overhead(results, contender, share, "left_resident", "left_bytes");
-}
+	uint64_t state = RANDOM_SEED;
+	size_t left = stored->count * percent / 100;
 
-static size_t targets(const struct results *results, struct target *target)
-{
-	target[0] = (struct target){ "fresh", "%", 1.5, false, fresh(results, OURS) };
-	target[1] = (struct target){ "a random 50 % freed, compacted", "%", 5, false,
-				     left(results, OURS, FREE_50) };
-	target[2] = (struct target){ "a random 80 % freed, compacted", "%", 5, false,
-				     left(results, OURS, FREE_80) };
-	target[3] = (struct target){ "a random 95 % freed, compacted", "%", 5, false,
-				     left(results, OURS, FREE_95) };
-	return 4;
-}
+	while (left) {
+		size_t i = random_below(&state, stored->count);
 
-static void tables(const struct results *results)
-{
-	printf("\nWhat is resident more than the bytes that are stored, in percent: fresh; after a "
-	       "random share was\nfreed; and after all that can be was given back. And ms that "
-	       "this took\n\n"
-	       "| stored by |   fresh |  50 %% freed | given back |   ms |  80 %% freed | given "
-	       "back "
-	       "|   ms |  95 %% freed | given back |   ms |\n"
-	       "|-----------|--------:|------------:|-----------:|-----:|------------:|-----------:"
-	       "|-----:|------------:|-----------:|-----:|\n");
-	for (size_t i = 0; i < CONTENDERS; i++) {
-		printf("| %-9s | %7.2f |", contenders[i].name, fresh(results, i));
-		for (size_t share = 0; share < SHARES; share++)
-			printf(" %11.1f | %10.2f | %4.0f |",
-			       overhead(results, i, share, "freed_resident", "left_bytes"),
-			       left(results, i, share),
-			       results_over(results, i, share, "give_back", NULL).median / 1e6);
-		printf("\n");
+		if (!stored->size[i])
+			continue;
+		subject->free_all(&stored->objects[i], 1);
+		stored->bytes -= stored->size[i];
+		stored->size[i] = 0;
+		left--;
 	}
 }
 
-static void plot(const struct results *results, FILE *file)
+static void give_back(const struct subject *subject)
 {
-	for (size_t i = 0; i < CONTENDERS; i++) {
-		fprintf(file, "%s %f", contenders[i].name, fresh(results, i));
-		for (size_t share = 0; share < SHARES; share++)
-			fprintf(file, " %f", left(results, i, share));
-		fprintf(file, "\n");
-	}
+	if (subject->give_back)
+		subject->give_back();
+	else
+		density_trim_peer();
 }
 
-/* Enough for more than a gigabyte of objects. */
-static const struct bench bench = {
-#ifdef DENSITY_ZSTD
-	.name = "density_zstd",
-	.title = "Density, zstd",
-	.codec = CORPUS_ZSTD,
-#else
-	.name = "density",
-	.title = "Density, lz4",
-#endif
-	.objects = 600000,
-	.contender = contenders,
-	.contenders = CONTENDERS,
-	.condition = shares,
-	.conditions = SHARES,
-	.targets = targets,
-	.tables = tables,
-	.plot = plot,
-};
+/* What is resident since, and what the pool holds, as "NAME_resident" and "NAME_pool". */
+static void held(const struct subject *subject, json_t *figures, const char *name, uint64_t before)
+{
+	char figure[32];
+
+	snprintf(figure, sizeof(figure), "%s_resident", name);
+	figure_set(figures, figure, memory_resident() - before);
+	snprintf(figure, sizeof(figure), "%s_pool", name);
+	if (subject->pool_bytes)
+		figure_set(figures, figure, subject->pool_bytes());
+}
+
+static json_t *run(const struct subject *subject, const struct corpus *corpus, unsigned int percent,
+		   bool pages, size_t count)
+{
+	static const struct timespec second = { .tv_sec = 1 };
+	struct stored stored = {
+		.objects = memory_touched(count * sizeof(*stored.objects)),
+		.size = memory_touched(count * sizeof(*stored.size)),
+		.count = count,
+	};
+	json_t *figures = json_object(); /* now: later it lies behind the peer's objects */
+	uint64_t before = memory_resident();
+	uint64_t start;
+
+	json_object_set_new(figures, "version", json_string(subject->open(subject)));
+	if (pages)
+		store_pages(&stored, subject, corpus);
+	else
+		store_objects(&stored, subject, corpus);
+	figure_set(figures, "stored_bytes", stored.bytes);
+	held(subject, figures, "stored", before);
+
+	free_share(subject, &stored, percent);
+	figure_set(figures, "left_bytes", stored.bytes);
+	held(subject, figures, "freed", before);
+	nanosleep(&second, NULL);
+	held(subject, figures, "later", before);
+
+	start = clock_ns(CLOCK_MONOTONIC);
+	give_back(subject);
+	figure_set(figures, "give_back", clock_ns(CLOCK_MONOTONIC) - start);
+	held(subject, figures, "left", before);
+	return figures;
+}
 
 int main(int argc, char **argv)
 {
-	return bench_main(&bench, argc, argv);
+	const struct corpus *corpus;
+	size_t count;
+	bool pages;
+
+	if (argc < 5 || argc > 6 ||
+	    (strcmp(argv[3], "objects") != 0 && strcmp(argv[3], "pages") != 0))
+		errx(2, "usage: %s SUBJECT PERCENT objects|pages [OBJECTS] CORPUS", argv[0]);
+	corpus = corpus_map(atoi(argv[argc - 1]));
+	pages = strcmp(argv[3], "pages") == 0;
+	count = argc == 6 ? strtoul(argv[4], NULL, 10) : corpus->objects;
+	if (!pages && count > corpus->objects)
+		count = corpus->objects;
+	return round_print(
+		run(subject_find(argv[1]), corpus, (unsigned int)atoi(argv[2]), pages, count));
 }

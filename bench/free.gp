@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 #
-# Draws free.dat: the caller's time for an object, by way of freeing. Wants `directory` and `machine`.
+# Draws free.dat: the caller's time for an object, by way of freeing. Wants `directory` and
+# `machine`.
 set terminal svg size 900,480 font "sans,13" background "white"
 set output directory . "/free.svg"
 set title "Freeing a cold object: the caller's time\n{/*0.8 " . machine . "}"

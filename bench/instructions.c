@@ -3,8 +3,9 @@
  * Runs one hot path so many times, for scripts/check-instructions, which has valgrind count the
  * instructions between the beginning and the end of measured().
  *
- * Everything is the same in every run: the sizes, the order, and one thread, since the worker has no
- * reason to wake. The path was taken before it is measured: what happens only once is over by then.
+ * Everything is the same in every run: the sizes, the order, and one thread, since the worker has
+ * no reason to wake. The path was taken before it is measured: what happens only once is over by
+ * then.
  *
  * usage: instructions PATH COUNT
  */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 #
-# Draws latency.dat: percentiles of another thread's calls, idle and beside frees. Wants `directory` and
-# `machine`.
+# Draws latency.dat: percentiles of another thread's calls, idle and beside frees. Wants `directory`
+# and `machine`.
 set terminal svg size 900,480 font "sans,13" background "white"
 set output directory . "/latency.svg"
 set title "Another thread's calls while a million objects are freed\n{/*0.8 " . machine . "}"

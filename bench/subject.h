@@ -13,10 +13,12 @@
 
 struct subject {
 	const char *name;
-	/* Get ready. Returns the version of what is measured; a peer that is not there is an error. */
+	/* Get ready. Returns the version of what is measured; a missing peer is an error. */
 	const char *(*open)(const struct subject *subject);
-	/* Store an object. Returns its handle, or its address. Ours may be left unwritten: @data NULL. */
+	/* Store an object. Returns its handle or address. @data NULL: ours, left unwritten. */
 	unsigned long (*store)(const void *data, size_t size);
+	/* Read an object into a buffer. */
+	void (*read)(unsigned long object, void *buffer, size_t size);
 	/* Free all objects, in the order of the array: what is timed. From any thread. */
 	void (*free_all)(const unsigned long *objects, size_t count);
 
@@ -29,9 +31,9 @@ struct subject {
 	void (*free_one)(unsigned long object);
 	/* How many freed objects wait. NULL: none ever does. */
 	uint64_t (*pending)(void);
-	/* Read an object into a buffer. */
-	void (*read)(unsigned long object, void *buffer, size_t size);
-	/* Have everything freed that waits, and it was all; then give all memory back to the system. */
+	/* What the pool says that it holds. */
+	uint64_t (*pool_bytes)(void);
+	/* Free what waits, and expect an empty pool; then give all memory back to the system. */
 	void (*settle)(void);
 	void (*give_back)(void);
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The peers: general-purpose allocators behind malloc() and free(). The process was started with the
- * peer preloaded; a function that only the peer has is the witness that it was. And a function that does
- * nothing, beside objects that glibc keeps.
+ * The peers: general-purpose allocators behind malloc() and free(). The process starts with the
+ * peer preloaded; a function that only the peer has proves it. The subject "empty" calls a function
+ * that does nothing for each object, and glibc keeps the objects.
  */
 #include <dlfcn.h>
 #include <err.h>
@@ -86,27 +86,25 @@ static void peer_free_all(const unsigned long *objects, size_t count)
 		free((void *)objects[i]);
 }
 
+static void peer_read(unsigned long object, void *buffer, size_t size)
+{
+	memcpy(buffer, (const void *)object, size);
+}
+
 static void empty_free_all(const unsigned long *objects, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		empty(objects[i]);
 }
 
+#define PEER_CALLS .store = peer_store, .read = peer_read, .free_all = peer_free_all
+
 static const struct subject peers[] = {
-	{ .name = "glibc", .open = glibc_open, .store = peer_store, .free_all = peer_free_all },
+	{ .name = "glibc", .open = glibc_open, PEER_CALLS },
+	{ .name = "jemalloc", .open = jemalloc_open, PEER_CALLS },
+	{ .name = "mimalloc", .open = mimalloc_open, PEER_CALLS },
+	{ .name = "tcmalloc", .open = tcmalloc_open, PEER_CALLS },
 	{ .name = "empty", .open = glibc_open, .store = peer_store, .free_all = empty_free_all },
-	{ .name = "jemalloc",
-	  .open = jemalloc_open,
-	  .store = peer_store,
-	  .free_all = peer_free_all },
-	{ .name = "mimalloc",
-	  .open = mimalloc_open,
-	  .store = peer_store,
-	  .free_all = peer_free_all },
-	{ .name = "tcmalloc",
-	  .open = tcmalloc_open,
-	  .store = peer_store,
-	  .free_all = peer_free_all },
 };
 
 const struct subject *subject_peer(const char *name)

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Ours: a pool, and each of its ways to free. The pool does not compact by itself, so that the frees
- * alone are measured; the pools of "compacting" (with zs_free()), lifted, default and small do.
- * The deferred way is measured
- *   parked    budget lifted and a long delay, and the worker runs only when the caller's CPU has
- *             nothing else to do: the caller's cost stands alone, and the flush is the drain's
- *   running   budget lifted, shortest delay: the worker drains beside the caller
- *   late      budget lifted, and a delay long enough to queue everything before the drain begins
- *   lifted    budget lifted, the rest as zs_create_pool() makes it
- *   default   a pool as zs_create_pool() makes it
- *   small     the budget that is promised at least: it may be used up, and then the call falls back to
- *             zs_free()
- *   original  the queue as it was first proposed (original.h), on zs_free()
+ * Ours: a pool, and each of its ways to free.
+ *
+ * By zs_free():
+ *   compacting   a pool as zs_create_pool() makes it
+ *   free         the same, but it does not compact by itself
+ *   free_parked  the same, and the worker is parked (see below)
+ *   chainN, chainN_free  as compacting and free, with chains of at most N pages
+ * By zs_free_bulk():
+ *   bulk         as free
+ * By zs_free_deferred():
+ *   default      a pool as zs_create_pool() makes it
+ *   deferred     the same, but it does not compact by itself
+ *   lifted       as default, without a budget
+ *   small        as default, with a budget of 128 MiB: when it is used up, the call is a zs_free()
+ *   running      no budget, no compaction, the shortest delay: the worker drains beside the caller
+ *   late         no budget, no compaction, a delay in which the caller queues everything
+ *   parked       no budget, no compaction, and a long delay. The worker runs only when the caller's
+ *                CPU has nothing else to do, so the caller's cost stands alone
+ * And original: the queue as it was first proposed (original.h), on zs_free().
  */
 #include <err.h>
 #include <errno.h>
@@ -57,8 +64,8 @@ static void *create_idle(void *subject)
 }
 
 /*
- * Delay and budget alone do not park the worker: a call that finds no memory for the queue wakes it.
- * It inherits how it is scheduled, and where, from the thread that makes the pool.
+ * Delay and budget alone do not park the worker: a call that finds no memory for the queue wakes
+ * it. It inherits how it is scheduled, and where, from the thread that makes the pool.
  */
 static const char *zs_open_parked(const struct subject *subject)
 {
@@ -123,11 +130,15 @@ static void free_bulk(const unsigned long *objects, size_t count)
 	zs_free_bulk(pool, objects, count);
 }
 
+static uint64_t zs_pool_bytes(void)
+{
+	return (uint64_t)zs_get_total_pages(pool) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void zs_stored(json_t *figures)
 {
 	resident = memory_resident();
-	figure_set(figures, "pool_bytes",
-		   (uint64_t)zs_get_total_pages(pool) * (uint64_t)sysconf(_SC_PAGESIZE));
+	figure_set(figures, "pool_bytes", zs_pool_bytes());
 }
 
 /* The figures that the deferred queue shows under these names, summed. */
@@ -166,7 +177,7 @@ static void deferred_freed(json_t *figures)
 		   deferred_sum((const char *const[]){ "fallbacks_contended", NULL }));
 }
 
-/* What came with the queue is the queue's: nobody drains. */
+/* What came since the stores is the queue's: the worker is parked. */
 static void parked_freed(json_t *figures)
 {
 	uint64_t now = memory_resident();
@@ -241,23 +252,38 @@ static const struct zs_pool_options small = {
 	.deferred_budget = (size_t)128 << 20,
 };
 
+/* A pool with chains of at most so many pages; it compacts by itself, or it never does. */
+#define CHAIN(pages, share)                                                                        \
+	(&(const struct zs_pool_options){ .size = sizeof(struct zs_pool_options),                  \
+					  .max_chain = (pages),                                    \
+					  .compact_share = (share) })
+#define COMPACT_DEFAULT 0
+
 #define ZS_CALLS                                                                                   \
 	.store = zs_store, .stored = zs_stored, .read = zs_read, .free_one = free_one,             \
-	.give_back = zs_give_back
+	.pool_bytes = zs_pool_bytes, .give_back = zs_give_back
 #define ZS_SUBJECT ZS_CALLS, .open = zs_open, .settle = zs_settle
+#define ZS_NOW ZS_SUBJECT, .free_all = free_now
 #define ZS_PARKED ZS_CALLS, .open = zs_open_parked, .settle = zs_settle, .options = &parked
 #define ZS_DEFERRED                                                                                \
 	ZS_SUBJECT, .free_all = free_deferred, .freed = deferred_freed, .pending = deferred_pending
 
 static const struct subject subjects[] = {
-	{ .name = "free", ZS_SUBJECT, .free_all = free_now, .options = &uncompacted },
+	{ .name = "free", ZS_NOW, .options = &uncompacted },
 	{ .name = "free_parked", ZS_PARKED, .free_all = free_now },
-	{ .name = "compacting", ZS_SUBJECT, .free_all = free_now },
+	{ .name = "compacting", ZS_NOW },
+	{ .name = "chain8", ZS_NOW, .options = CHAIN(8, COMPACT_DEFAULT) },
+	{ .name = "chain16", ZS_NOW, .options = CHAIN(16, COMPACT_DEFAULT) },
+	{ .name = "chain32", ZS_NOW, .options = CHAIN(32, COMPACT_DEFAULT) },
+	{ .name = "chain8_free", ZS_NOW, .options = CHAIN(8, ZS_COMPACT_NEVER) },
+	{ .name = "chain16_free", ZS_NOW, .options = CHAIN(16, ZS_COMPACT_NEVER) },
+	{ .name = "chain32_free", ZS_NOW, .options = CHAIN(32, ZS_COMPACT_NEVER) },
 	{ .name = "bulk", ZS_SUBJECT, .free_all = free_bulk, .options = &uncompacted },
 	{ .name = "running", ZS_DEFERRED, .options = &running },
 	{ .name = "late", ZS_DEFERRED, .options = &late },
 	{ .name = "lifted", ZS_DEFERRED, .options = &lifted },
 	{ .name = "default", ZS_DEFERRED },
+	{ .name = "deferred", ZS_DEFERRED, .options = &uncompacted },
 	{ .name = "small", ZS_DEFERRED, .options = &small },
 	{ .name = "parked",
 	  ZS_PARKED,

@@ -1,181 +1,163 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_threads: several threads that exit at once, with objects of one pool. Do they meet in the
- * queue, and how much sooner are they done than by zs_free()?
+ * bench_threads, a round in a process of its own: several threads free objects of one pool, each a
+ * share of its own, at the same time, each bound to a CPU as far as there are enough. Prints as
+ * JSON
+ *   exit    what it took to free the corpus, cold
+ *   refill  how often threads met that store and free again and again, ten million objects in all
+ *
+ * usage: bench_threads SUBJECT exit|refill THREADS CORPUS
  */
-#include <stdio.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "report.h"
+#include "clock.h"
+#include "cpu.h"
+#include "memory.h"
+#include "objects.h"
 
-enum {
-	ZS_FREE,
-	ORIGINAL,
-	PARKED,
-	RUNNING,
-	CONTENDERS,
+#define MOST_THREADS 16
+#define REFILLED 10000000
+
+struct crew {
+	const struct subject *subject;
+	const struct corpus *corpus;
+	unsigned long *stored;
+	unsigned int threads;
+	unsigned int passes; /* of storing and freeing everything */
+	pthread_barrier_t together;
 };
 
-static const struct contender contenders[CONTENDERS] = {
-	[ZS_FREE] = { .name = "zs_free", .subject = "free" },
-	[ORIGINAL] = { .name = "original proposal", .subject = "original" },
-	[PARKED] = { .name = "deferred, parked", .subject = "parked" },
-	[RUNNING] = { .name = "deferred, running", .subject = "running" },
+struct member {
+	struct crew *crew;
+	unsigned int number;
+	pthread_t thread;
+	uint64_t start, end, cpu; /* of its frees */
 };
 
-enum {
-	ONE,
-	TWO,
-	FOUR,
-	REFILL_TWO,
-	REFILL_FOUR,
-	CONDITIONS,
-};
-
-static const struct condition conditions[CONDITIONS] = {
-	[ONE] = { .name = "1 thread", .words = { "exit", "1" }, .rounds = 5 },
-	[TWO] = { .name = "2 threads", .words = { "exit", "2" }, .rounds = 5 },
-	[FOUR] = { .name = "4 threads", .words = { "exit", "4" }, .rounds = 3 },
-	[REFILL_TWO] = { .name = "10 million, 2 threads", .words = { "refill", "2" }, .rounds = 1 },
-	[REFILL_FOUR] = { .name = "10 million, 4 threads",
-			  .words = { "refill", "4" },
-			  .rounds = 1 },
-};
-
-/*
- * Two threads show what the original proposal has to show; and threads that refill meet the worker
- * besides.
- */
-static bool takes_part(size_t contender, size_t condition)
+/* The member's share of what is stored. */
+static unsigned long *share(const struct member *member, size_t *count)
 {
-	if (contender == ORIGINAL)
-		return condition == TWO;
-	return condition < REFILL_TWO || contender == RUNNING;
+	const struct crew *crew = member->crew;
+	size_t begin = crew->corpus->objects * member->number / crew->threads;
+	size_t end = crew->corpus->objects * (member->number + 1) / crew->threads;
+
+	*count = end - begin;
+	return crew->stored + begin;
 }
 
-static double exit_ms(const struct results *results, size_t contender, size_t condition)
+static void *free_share(void *arg)
 {
-	return results_over(results, contender, condition, "exit", NULL).median / 1e6;
+	struct member *member = arg;
+	struct crew *crew = member->crew;
+	size_t count;
+	unsigned long *stored = share(member, &count);
+
+	cpu_bind(member->number);
+	pthread_barrier_wait(&crew->together);
+	member->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	member->start = clock_ns(CLOCK_MONOTONIC);
+	crew->subject->free_all(stored, count);
+	member->end = clock_ns(CLOCK_MONOTONIC);
+	member->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - member->cpu;
+	return NULL;
 }
 
-static double sooner(const struct results *results, size_t condition)
+static void *refill_share(void *arg)
 {
-	return exit_ms(results, ZS_FREE, condition) / exit_ms(results, RUNNING, condition);
-}
+	struct member *member = arg;
+	struct crew *crew = member->crew;
+	size_t count;
+	unsigned long *stored = share(member, &count);
+	struct objects first = { .corpus = crew->corpus };
 
-static double contended(const struct results *results, size_t condition)
-{
-	return results_over(results, RUNNING, condition, "contended", NULL).most;
-}
+	objects_skip(&first, (size_t)(stored - crew->stored));
+	cpu_bind(member->number);
+	for (unsigned int pass = 0; pass < crew->passes; pass++) {
+		struct objects objects = first;
 
-static size_t targets(const struct results *results, struct target *target)
-{
-	target[0] = (struct target){
-		.what = "fallbacks for contention, 2 threads, ten million handles",
-		.measured = contended(results, REFILL_TWO),
-	};
-	target[1] = (struct target){
-		.what = "fallbacks for contention, 4 threads, ten million handles",
-		.measured = contended(results, REFILL_FOUR),
-	};
-	target[2] = (struct target){
-		.what = "two threads' time for a handle over one's, parked",
-		.limit = 1.15,
-		.measured = results_cost(results, PARKED, TWO, "caller").median /
-			    results_cost(results, PARKED, ONE, "caller").median,
-	};
-	target[3] = (struct target){
-		.what = "exit of two threads: zs_free over deferred, running",
-		.limit = 3,
-		.at_least = true,
-		.measured = sooner(results, TWO),
-	};
-	target[4] = (struct target){
-		.what = "exit of four threads: zs_free over deferred, running",
-		.limit = 3,
-		.at_least = true,
-		.measured = sooner(results, FOUR),
-	};
-	for (size_t i = 0; i < 5; i++)
-		target[i].unit = "";
-	return 5;
-}
-
-static void print_exits(const struct results *results)
-{
-	printf("\nThe frees of one process by several threads. A thread's time for an object, ns, "
-	       "and "
-	       "its CPU time: medians.\nAnd ms until the last thread is done: median, "
-	       "least..most\n\n"
-	       "| freed by           | threads |     time | CPU time |                   exit ms "
-	       "|\n"
-	       "|--------------------|--------:|---------:|---------:|--------------------------:|"
-	       "\n");
-	for (size_t i = 0; i < CONTENDERS; i++)
-		for (size_t k = 0; k < REFILL_TWO; k++) {
-			struct spread ms;
-
-			if (!results_has(results, i, k))
-				continue;
-			ms = results_over(results, i, k, "exit", NULL);
-			printf("| %-18s | %7s | %8.1f | %8.1f | %9.2f %7.2f..%-6.2f |\n",
-			       contenders[i].name, conditions[k].words[1],
-			       results_cost(results, i, k, "caller").median,
-			       results_cost(results, i, k, "caller_cpu").median, ms.median / 1e6,
-			       ms.least / 1e6, ms.most / 1e6);
-		}
-}
-
-static void print_refills(const struct results *results)
-{
-	printf("\nStored and freed again and again, ten million objects altogether, worker "
-	       "running\n\n"
-	       "| threads |  handles | fallbacks | for contention |\n"
-	       "|--------:|---------:|----------:|---------------:|\n");
-	for (size_t k = REFILL_TWO; k < CONDITIONS; k++)
-		printf("| %7s | %8.0f | %9.0f | %14.0f |\n", conditions[k].words[1],
-		       results_over(results, RUNNING, k, "objects", NULL).most,
-		       results_over(results, RUNNING, k, "fallbacks", NULL).most,
-		       contended(results, k));
-}
-
-static void tables(const struct results *results)
-{
-	print_exits(results);
-	print_refills(results);
-}
-
-static void plot(const struct results *results, FILE *file)
-{
-	for (size_t i = 0; i < CONTENDERS; i++) {
-		fprintf(file, "\"%s\"", contenders[i].name);
-		for (size_t k = 0; k < REFILL_TWO; k++) {
-			struct spread ms;
-
-			if (!results_has(results, i, k)) {
-				fprintf(file, " - - -");
-				continue;
-			}
-			ms = results_over(results, i, k, "exit", NULL);
-			fprintf(file, " %f %f %f", ms.median / 1e6, ms.least / 1e6, ms.most / 1e6);
-		}
-		fprintf(file, "\n");
+		objects_store(&objects, crew->subject, stored, count);
+		pthread_barrier_wait(&crew->together);
+		crew->subject->free_all(stored, count);
+		pthread_barrier_wait(&crew->together);
+		if (member->number == 0)
+			crew->subject->settle();
+		pthread_barrier_wait(&crew->together);
 	}
+	return NULL;
 }
 
-static const struct bench bench = {
-	.name = "threads",
-	.title = "Several threads exit at once",
-	.contender = contenders,
-	.contenders = CONTENDERS,
-	.condition = conditions,
-	.conditions = CONDITIONS,
-	.takes_part = takes_part,
-	.targets = targets,
-	.tables = tables,
-	.plot = plot,
-};
+static void run_all(struct crew *crew, struct member *member, void *(*work)(void *arg))
+{
+	errno = pthread_barrier_init(&crew->together, NULL, crew->threads);
+	if (errno)
+		err(2, "cannot start %u threads", crew->threads);
+	for (unsigned int i = 0; i < crew->threads; i++) {
+		member[i] = (struct member){ .crew = crew, .number = i };
+		errno = pthread_create(&member[i].thread, NULL, work, &member[i]);
+		if (errno)
+			err(2, "cannot start %u threads", crew->threads);
+	}
+	for (unsigned int i = 0; i < crew->threads; i++)
+		pthread_join(member[i].thread, NULL);
+}
+
+static json_t *run_exit(struct crew *crew)
+{
+	struct objects objects = { .corpus = crew->corpus };
+	struct member member[MOST_THREADS];
+	uint64_t first = UINT64_MAX, last = 0, wall = 0, cpu = 0;
+	json_t *figures = json_object();
+
+	objects_store(&objects, crew->subject, crew->stored, crew->corpus->objects);
+	memory_make_cold(corpus_data(crew->corpus), crew->corpus->bytes);
+	run_all(crew, member, free_share);
+	if (crew->subject->freed)
+		crew->subject->freed(figures);
+	crew->subject->settle();
+	for (unsigned int i = 0; i < crew->threads; i++) {
+		first = member[i].start < first ? member[i].start : first;
+		last = member[i].end > last ? member[i].end : last;
+		wall += member[i].end - member[i].start;
+		cpu += member[i].cpu;
+	}
+	figure_set(figures, "objects", crew->corpus->objects);
+	figure_set(figures, "exit", last - first);
+	figure_set(figures, "caller", wall);
+	figure_set(figures, "caller_cpu", cpu);
+	return figures;
+}
+
+static json_t *run_refill(struct crew *crew)
+{
+	struct member member[MOST_THREADS];
+	json_t *figures = json_object();
+
+	crew->passes = (unsigned int)((REFILLED - 1) / crew->corpus->objects + 1);
+	run_all(crew, member, refill_share);
+	figure_set(figures, "objects", crew->passes * crew->corpus->objects);
+	crew->subject->freed(figures);
+	return figures;
+}
 
 int main(int argc, char **argv)
 {
-	return bench_main(&bench, argc, argv);
+	struct crew crew = { .threads = 0 };
+	const char *version;
+	json_t *figures;
+
+	if (argc != 5 || (strcmp(argv[2], "exit") != 0 && strcmp(argv[2], "refill") != 0))
+		errx(2, "usage: %s SUBJECT exit|refill THREADS CORPUS", argv[0]);
+	crew.subject = subject_find(argv[1]);
+	crew.threads = (unsigned int)atoi(argv[3]);
+	crew.corpus = corpus_map(atoi(argv[4]));
+	if (crew.threads < 1 || crew.threads > MOST_THREADS)
+		errx(2, "1 to %d threads, not '%s'", MOST_THREADS, argv[3]);
+	crew.stored = memory_touched(crew.corpus->objects * sizeof(*crew.stored));
+	version = crew.subject->open(crew.subject);
+	figures = strcmp(argv[2], "exit") == 0 ? run_exit(&crew) : run_refill(&crew);
+	json_object_set_new(figures, "version", json_string(version));
+	return round_print(figures);
 }
