@@ -3,11 +3,11 @@
  * zram - a compressed page store: what the kernel's zram does with zsmalloc, for programs.
  *
  * A store is an array of pages, named by their index, all of them empty (zero) at first. A page
- * that is written is compressed and kept in a zsmalloc pool; a page of one repeated word takes no
- * memory; a page that does not compress is kept as it is. Pages are of the system's page size.
+ * that is written is compressed and kept in a zsmalloc pool. A page of one repeated word takes no
+ * memory. A page that does not compress is kept as it is. Pages are of the system's page size.
  *
  * Every function may be called from any thread at any time, except zram_destroy(), which must be
- * the last call on its store: threads may use different indexes freely and the same index safely.
+ * the last call on its store. Threads may use different indexes freely and the same index safely.
  */
 #ifndef ZRAM_H
 #define ZRAM_H
@@ -36,10 +36,11 @@ enum zram_free_policy {
  * struct zram_options - how a store is made. 0 in a field: its default.
  * @size: sizeof(struct zram_options), which lets the struct grow
  * @disksize: bytes that the store can hold uncompressed, rounded up to whole pages; must be given
- * @algorithm: "lz4" (default), "lz4hc", "zstd", "deflate"; "lzo" where the library was built with it
+ * @algorithm: "lz4" (default), "lz4hc", "zstd", "deflate"; "lzo" where the library was built with
+ *	it
  * @level: the compressor's level; 0 is the algorithm's own default. lz4: 1 (default) to 65537, its
- *	acceleration, more is faster; lz4hc: 1 to 12, default 9; zstd: -131072 to 22, default 3;
- *	deflate: 1 to 12, default 6; lzo: 1
+ *	acceleration, more is faster. lz4hc: 1 to 12, default 9. zstd: -131072 to 22, default 3.
+ *	deflate: 1 to 12, default 6. lzo: 1
  * @free_policy: one of enum zram_free_policy
  * @mem_limit: bytes that the pool's memory may take, rounded up to whole pages; 0 is no limit
  * @deferred_budget: the pool's, see struct zs_pool_options

@@ -4,8 +4,8 @@
  * the caller wait.
  *
  * The functions have the names and signatures of Linux 7.x, so that code moves between kernel and
- * program unchanged; what a program gets in addition stands at the end. An object is named by an
- * opaque handle, never by its address: the pool may move it (zs_compact()) whenever nobody reads it.
+ * program unchanged. What a program gets in addition stands at the end. An opaque handle names an
+ * object, never its address: the pool may move it (zs_compact()) whenever no thread reads it.
  *
  * Every function may be called from any thread at any time, except zs_destroy_pool(), which must
  * be the last call on its pool. A pool does not survive fork() in the child.
@@ -29,7 +29,7 @@ extern "C" {
 /**
  * typedef gfp_t - how far an allocation may go to find memory.
  *
- * GFP_KERNEL may do anything; GFP_NOWAIT makes no system call that can block, and so fails where
+ * GFP_KERNEL may do anything. GFP_NOWAIT makes no system call that can block, and so fails where
  * the pool would have to ask the system for memory.
  */
 typedef unsigned int gfp_t;
@@ -68,26 +68,23 @@ enum zs_misuse {
 };
 
 #define ZS_COMPACT_NEVER (~0U)
-#define ZS_PRESSURE_IGNORE 1U
 
 /**
  * struct zs_pool_options - how a pool differs from the default. 0 in a field: its default.
  * @size: sizeof(struct zs_pool_options), which lets the struct grow
  * @deferred_budget: bytes of uncompressed data that may wait in the deferred queue; the capacity
- *	is this divided by the page size. Default 16 GiB; SIZE_MAX lifts the budget
- * @deferred_delay_ms: a drain begins at most so many milliseconds after the first handle was
- *	queued. Default 10
+ *	is this divided by the page size. Default 16 GiB; SIZE_MAX lifts the budget. All pools share
+ *	one queue, which has the largest of their budgets
+ * @deferred_delay_ms: a drain begins at most this many milliseconds after the first handle was
+ *	queued. Default 10; the queue has the shortest of its pools' delays
  * @max_chain: pages in the longest zspage, 1 to 32. Default 32
  * @misuse: one of enum zs_misuse
- * @compact_share: per cent of a CPU that a pool takes at most, by its own worker, to compact when it
- *	has become sparse. Default 10; %ZS_COMPACT_NEVER leaves that to zs_compact()
- * @publish: 1 shows the pool to `zsmalloc top`; by default the environment variable ZSMALLOC_PUBLISH
- *	does, if it is "1"
- * @drain_workers: threads that drain the deferred queue at a time, at most, 1 to 64; more than one
- *	only when there is much to do. Default half the CPUs, at least 1
- * @pressure: by default the pool drains, compacts and gives its free memory back at once when the
- *	system tells of memory pressure; %ZS_PRESSURE_IGNORE leaves that to zs_compact()
- * @reserved: 0
+ * @compact_share: per cent of a CPU that the worker takes at most to compact the pool when it has
+ *	become sparse. Default 10; %ZS_COMPACT_NEVER leaves that to zs_compact()
+ * @publish: 1 shows the pool to `zsmalloc top`; by default the environment variable
+ *	ZSMALLOC_PUBLISH does, if it is "1"
+ * @pressure: 1 has the pool drain, compact and give its free memory back when the system tells of
+ *	memory pressure. A thread watches for that
  */
 struct zs_pool_options {
 	size_t size;
@@ -97,9 +94,7 @@ struct zs_pool_options {
 	unsigned int misuse;
 	unsigned int publish;
 	unsigned int compact_share;
-	unsigned int drain_workers;
 	unsigned int pressure;
-	unsigned int reserved;
 };
 
 struct zs_pool *zs_create_pool(const char *name);

@@ -3,16 +3,18 @@
  * What a program that publishes its pools shows to others: the layout of the memory they share, as
  * `zsmalloc top` reads it. A program that only uses pools needs nothing of this.
  *
- * The memory is a memfd(2) named ZS_PUBLISHED_NAME, open in the program that publishes: others find
- * it in /proc/PID/fd, where the kernel lets them open it if they may look into that program at all. It
- * goes with the program, however that ends. It is sealed against shrinking, so that it can be mapped
- * without fear, and @pid is the program's own, since a child of fork() has the descriptor as well.
+ * The memory is a memfd(2) named ZS_PUBLISHED_NAME, open in the program that publishes. Others find
+ * it in /proc/PID/fd, and may open it if they may look into that program. It goes with the program,
+ * however that ends. It is sealed against shrinking, so a reader can map it without fear. @pid is
+ * the program's own: a child of fork() has the descriptor too.
  *
- * Nothing is counted while nobody asks. Who wants to read adds 1 to @asked, wakes one who waits
- * on it (futex(2), not private), and waits on @answered until that has come to what @asked was after
- * the addition, or beyond. Then @present and @pool[] can be read, by words of 8 bytes and with acquire
- * order, between two looks at @sequence, the first with acquire order: if it is not even, or not the
- * same both times, the program was writing, and the reading is void.
+ * The program counts only when a reader asks. A reader
+ * - adds 1 to @asked, and wakes one waiter on it (futex(2), not private);
+ * - waits on @answered until that has come to what @asked was after the addition, or beyond;
+ * - looks at @sequence, with acquire order;
+ * - reads @present and @pool[], by words of 8 bytes and with acquire order;
+ * - looks at @sequence again. If it is not even, or not the same both times, the program was
+ *   writing, and the reading is void.
  */
 #ifndef ZSMALLOC_PUBLISHED_H
 #define ZSMALLOC_PUBLISHED_H
@@ -50,7 +52,7 @@ struct zs_published_class {
  * @objects: how many there are
  * @stored: bytes of the slots that hold objects
  * @pages: that the zspages hold
- * @resident: bytes of memory that the pool holds: zspages, free pages that it keeps, tables
+ * @resident: bytes of the pages that the zspages hold; free pages and tables are all pools'
  * @pending: handles in the deferred queue
  * @capacity: handles that it takes
  * @queued: handles that it ever took

@@ -1,53 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Size classes: see class.h. Here is how they are cut.
+ * Size classes: see class.h. Here is how sizes are cut into them.
  *
- * A class costs its objects' shares of the zspages that hold them, and, as one zspage is seldom full, what
- * such a one keeps idle. Many classes of long chains are best for many objects, few of short ones for few.
- * So sizes are cut into classes, and each class gets its chain, as is cheapest in all for a pool of some
- * 150,000 objects: as many of each slot size, and then as many bytes, so that small ones are cut as
- * finely. A pool of any number is hardly worse off than if it had been cut for that.
+ * A class costs its objects' shares of their zspages, and what a zspage in use in part keeps idle.
+ * Many classes of long chains are best for many objects, few of short ones for few. The cut is the
+ * cheapest in all for a pool of some 150,000 objects. That has a number of each slot size, and a
+ * number of bytes of each, so that small sizes are cut finely too. An object of a page has a zspage
+ * of one page.
  */
 #include "class.h"
-#include "zspage.h"
+
+#define CUT_OBJECTS 200 /* the cut is for this number of objects of each size in steps, */
+#define CUT_PAGES 32 /* and for this number of pages of them more */
+
+/* The last class of the cheapest way to cut the sizes up to its own. */
+struct class_cut {
+	u64 objects; /* of all sizes up to here */
+	u64 cost; /* of this class and all before it, bytes */
+	u32 first; /* the smallest size in the class, in steps */
+	struct geometry geometry;
+};
 
 static struct geometry geometry_of(size_t size, u32 pages)
 {
 	size_t slots = pages * PORT_PAGE_SIZE / size;
-	struct geometry geometry = {
-		.pages = pages,
-		.slots = slots < ZS_MAX_SLOTS ? (u32)slots : ZS_MAX_SLOTS,
+
+	return (struct geometry){
+		.pages = (u16)pages,
+		.slots = (u16)(slots < ZS_MAX_SLOTS ? slots : ZS_MAX_SLOTS),
+		.size = (u32)size,
 	};
-
-	return geometry;
 }
 
-static size_t geometry_bytes(struct geometry geometry)
-{
-	return geometry.pages * PORT_PAGE_SIZE + zspage_lines(geometry) * (size_t)ZSPAGE_LINE;
-}
-
-/* What a class costs: its objects' shares of zspages, and what one in use in part keeps idle. */
+/*
+ * Returns the cost of a class: its objects' shares of zspages, and what a partial one keeps idle.
+ */
 static u64 geometry_cost(struct geometry geometry, u64 objects)
 {
-	return objects * geometry_bytes(geometry) / geometry.slots +
-	       port_chain_idle(geometry.pages);
+	size_t bytes = geometry.pages * PORT_PAGE_SIZE + descriptor_bytes(geometry);
+
+	return objects * bytes / geometry.slots + port_chain_idle(geometry.pages);
 }
 
-/**
- * geometry_best() - the chain that is cheapest.
- * @size: of a slot, bytes, at most the page size
- * @objects: how many the class is cut for
- * @max_chain: pages that a zspage may have
- *
- * Context: Any.
- * Return: the geometry that costs the fewest bytes; the shortest of equals.
+/*
+ * Returns the cheapest geometry for slots of @size bytes and this number of objects; the shortest
+ * of equals.
  */
-struct geometry geometry_best(size_t size, u64 objects, unsigned int max_chain)
+static struct geometry geometry_best(size_t size, u64 objects, unsigned int max_chain)
 {
 	struct geometry best = geometry_of(size, 1);
 	u64 best_cost = geometry_cost(best, objects);
 
+	if (size == PORT_PAGE_SIZE)
+		return best;
 	for (u32 pages = 2; pages <= max_chain; pages++) {
 		struct geometry other = geometry_of(size, pages);
 		u64 cost = geometry_cost(other, objects);
@@ -60,29 +65,20 @@ struct geometry geometry_best(size_t size, u64 objects, unsigned int max_chain)
 	return best;
 }
 
-static void class_init(struct size_class *class, u32 index, size_t size, struct geometry geometry)
-{
-	port_lock_init(&class->lock, PORT_RANK_CLASS);
-	class->index = index;
-	class->size = (u32)size;
-	class->geometry = geometry;
-	class->group_scale = DIV_ROUND_UP(ZS_GROUPS * GROUP_ONE, geometry.slots);
-}
-
 static size_t step_bytes(u32 steps)
 {
 	return steps * (PORT_PAGE_SIZE / ZS_SIZE_STEPS);
 }
 
-/* How many objects there are of a size in the pool that classes are cut for. */
+/* Returns the number of objects of a size in the pool that classes are cut for. */
 static u64 cut_objects(u32 steps)
 {
 	return CUT_OBJECTS + CUT_PAGES * ZS_SIZE_STEPS / steps;
 }
 
 /*
- * The best last class for the sizes up to @last, given the best cuts of the sizes below. When a class
- * costs so much more than the best that no zspage makes up for it, a wider one does so, too.
+ * Finds the best last class for the sizes up to @last, given the best cuts of the sizes below. When
+ * a class costs more than the best by more than any zspage, a wider one does, too.
  */
 static void cut_best(struct class_cut *cuts, u32 last, unsigned int max_chain)
 {
@@ -105,66 +101,54 @@ static void cut_best(struct class_cut *cuts, u32 last, unsigned int max_chain)
 	}
 }
 
-/**
- * classes_cut() - cut the slot sizes into classes.
- * @cuts: zeroed, ZS_SIZE_STEPS + 1 of them
- * @max_chain: pages that a zspage may have, 1 to ZS_MAX_CHAIN
- *
- * Fills @cuts in for each size in steps: the last class of the cheapest way to cut up to there.
- *
- * Context: Any.
- * Return: how many classes the whole is cut into.
- */
-u32 classes_cut(struct class_cut *cuts, unsigned int max_chain)
+/* Fills in the table from the largest class down; sizes below the smallest slot are in class 0. */
+static void table_fill(struct class_table *table, const struct class_cut *cuts)
 {
-	u32 count = 0;
-
-	for (u32 last = ZS_MIN_STEPS; last <= ZS_SIZE_STEPS; last++)
-		cut_best(cuts, last, max_chain);
-	for (u32 last = ZS_SIZE_STEPS; last >= ZS_MIN_STEPS; last = cuts[last].first - 1)
-		count++;
-	return count;
-}
-
-/* Make the classes of the best cut, from the largest; what is below the smallest slot is in the first. */
-static void classes_make(struct classes *classes, const struct class_cut *cuts)
-{
-	u32 index = classes->count;
+	u32 index = table->count;
 
 	for (u32 last = ZS_SIZE_STEPS; last >= ZS_MIN_STEPS; last = cuts[last].first - 1) {
-		index--;
-		class_init(&classes->class[index], index, step_bytes(last), cuts[last].geometry);
+		table->geometry[--index] = cuts[last].geometry;
 		for (u32 steps = cuts[last].first; steps <= last; steps++)
-			classes->by_steps[steps] = (u16)index;
+			table->by_steps[steps] = (u16)index;
 	}
 }
 
-/**
- * classes_init() - make a pool's size classes.
- * @classes: zeroed memory
- * @max_chain: pages that a zspage may have, 1 to ZS_MAX_CHAIN
- *
- * Context: May sleep.
- * Return: 0 or -ENOMEM.
+/*
+ * Cuts the slot sizes into classes, for chains of 1 to @max_chain pages. Returns NULL for no
+ * memory.
  */
-int classes_init(struct classes *classes, unsigned int max_chain)
+struct class_table *classes_cut(unsigned int max_chain)
 {
 	const size_t bytes = (ZS_SIZE_STEPS + 1) * sizeof(struct class_cut);
+	struct class_table *table = port_alloc(sizeof(*table), GFP_KERNEL);
 	struct class_cut *cuts = port_alloc(bytes, GFP_KERNEL);
 
-	if (!cuts)
-		return -ENOMEM;
-	classes->count = classes_cut(cuts, max_chain);
-	classes->class = port_alloc(classes->count * sizeof(*classes->class), GFP_KERNEL);
-	if (classes->class)
-		classes_make(classes, cuts);
-	port_free(cuts, bytes);
-	return classes->class ? 0 : -ENOMEM;
+	if (table && cuts) {
+		for (u32 last = ZS_MIN_STEPS; last <= ZS_SIZE_STEPS; last++)
+			cut_best(cuts, last, max_chain);
+		for (u32 last = ZS_SIZE_STEPS; last >= ZS_MIN_STEPS; last = cuts[last].first - 1)
+			table->count++;
+		table_fill(table, cuts);
+	} else {
+		classes_free(table);
+		table = NULL;
+	}
+	if (cuts)
+		port_free(cuts, bytes);
+	return table;
 }
 
-void classes_destroy(struct classes *classes)
+/* Frees a class table; NULL is none. */
+void classes_free(struct class_table *table)
 {
-	for (u32 i = 0; i < classes->count; i++)
-		port_lock_destroy(&classes->class[i].lock);
-	port_free(classes->class, classes->count * sizeof(*classes->class));
+	if (table)
+		port_free(table, sizeof(*table));
+}
+
+/* Makes an empty class of zeroed memory; its lock and its pool are the caller's to set. */
+void class_init(struct size_class *class, u32 index, struct geometry geometry)
+{
+	class->index = (u16)index;
+	class->geometry = geometry;
+	class->group_scale = (u32)DIV_ROUND_UP(ZS_GROUPS * GROUP_ONE, geometry.slots);
 }

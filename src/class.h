@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Size classes: all objects of one slot size, the zspages that hold them, and the lock over these.
+ * Size classes: all objects of one slot size, and the zspages that hold them.
+ *
+ * How sizes are cut into classes depends on the longest chain alone: a class table has that, and
+ * the pools share it. A pool's own classes have the lists and the counts.
  */
 #ifndef ZS_CLASS_H
 #define ZS_CLASS_H
@@ -8,68 +11,83 @@
 #include "port.h"
 
 #define ZS_MAX_CHAIN PORT_MAX_CHAIN /* pages in a zspage */
-#define ZS_MAX_SLOTS 256 /* slots in a zspage: a slot's number is a byte */
+#define ZS_MAX_SLOTS 256 /* slots in a zspage: the number of a slot is a byte */
 #define ZS_STEPS_SHIFT 9
-#define ZS_SIZE_STEPS                                                                              \
-	(1U << ZS_STEPS_SHIFT) /* slot sizes are multiples of a 512th of a page: 8 bytes of 4 KiB */
-#define ZS_MIN_STEPS 2 /* the smallest slot, of which ZS_MAX_SLOTS fill a page */
-#define CUT_OBJECTS 200 /* classes are cut for so many objects of each size in steps, */
-#define CUT_PAGES 32 /* and for so many pages of them more */
-#define ZS_GROUPS 4 /* fullness groups, by quarters; a full zspage is in none */
-#define GROUP_ONE (ZS_MAX_SLOTS * ZS_MAX_SLOTS) /* so fine that rounding up makes no difference */
+/* Slot sizes are multiples of a step, a 512th of a page: 8 bytes of 4 KiB. */
+#define ZS_SIZE_STEPS (1U << ZS_STEPS_SHIFT)
+#define ZS_MIN_STEPS 2 /* the smallest slot: ZS_MAX_SLOTS of them fill a page */
+#define ZS_GROUPS 4 /* fullness groups, by quarters */
+#define ZS_FULL ZS_GROUPS /* the list of full zspages, behind those of the groups */
+#define ZS_LOCKS 256 /* class locks, which all pools share */
 
-/* How a zspage of some class is cut. */
+struct zspage;
+struct zs_pool;
+
+/* How the zspages of a class are cut. */
 struct geometry {
-	u32 pages;
-	u32 slots;
+	u32 size; /* of a slot, bytes */
+	u16 slots;
+	u16 pages;
 };
 
-/* The last class of the cheapest way to cut the sizes up to its own: see class.c. */
-struct class_cut {
-	u64 objects; /* that there are of all sizes up to here */
-	u64 cost; /* of this class and all before it, bytes */
-	u32 first; /* the smallest size in it, in steps */
-	struct geometry geometry;
-};
-
-struct size_class {
-	/* One cache line, which is all that most calls need. */
-	struct port_lock lock; /* protects all that is not constant; see pool.c */
-	u32 group_scale; /* constant: fullness groups a slot, in parts of GROUP_ONE, rounded up */
-	u32 index; /* constant */
-	u32 size; /* of a slot, bytes, constant */
-	struct geometry geometry; /* constant */
-	u32 partial[ZS_GROUPS]; /* the first zspage of each group, 0 for none */
-	unsigned long objects; /* written under the lock, read without */
-	/* The rest. */
-	unsigned long zspages; /* as well */
-	u64 held; /* pages that the zspages hold more than if they were empty */
-} __attribute__((aligned(PORT_CACHELINE)));
-
-struct classes {
+struct class_table {
 	u32 count;
-	struct size_class *class;
+	struct geometry geometry[ZS_SIZE_STEPS];
 	u16 by_steps[ZS_SIZE_STEPS + 1]; /* slot size in steps, rounded up, to class */
 };
 
-struct geometry geometry_best(size_t size, u64 objects, unsigned int max_chain);
-u32 classes_cut(struct class_cut *cuts, unsigned int max_chain);
-int classes_init(struct classes *classes, unsigned int max_chain);
-void classes_destroy(struct classes *classes);
+struct size_class {
+	/* What a free touches. */
+	u64 objects; /* written under the lock, read without */
+	struct zspage *group[ZS_GROUPS + 1]; /* the first zspage of each group, and the full ones */
+	struct geometry geometry; /* constant */
+	u32 group_scale; /* constant: groups a slot, in parts of GROUP_ONE, rounded up */
+	u16 tag; /* constant: the pool's */
+	u16 index; /* constant */
+	/* The other line. */
+	struct port_lock *lock; /* constant; protects all that is not: see pool.h */
+	struct zs_pool *pool; /* constant */
+	atomic64_t *pages; /* constant: the pool's count of the pages that its zspages hold */
+	u64 zspages; /* written under the lock, read without */
+	u64 held; /* pages that the zspages hold more than if they were empty */
+	u8 lock_number; /* constant */
+} __attribute__((aligned(PORT_CACHELINE)));
 
-/* The class for objects of @size bytes, 1 to the page size. */
-static inline struct size_class *class_for(const struct classes *classes, size_t size)
+#define GROUP_ONE (ZS_MAX_SLOTS * ZS_MAX_SLOTS) /* so fine that rounding makes no difference */
+
+/*
+ * A zspage's descriptor: a line, the chain, and 4 bytes a slot. What a zspage costs is needed here,
+ * before zspage.h says what it is.
+ */
+#define DESCRIPTOR_LINE 64U
+
+static inline size_t descriptor_bytes(struct geometry geometry)
+{
+	return DESCRIPTOR_LINE + port_chain_bytes(geometry.pages) + geometry.slots * sizeof(u32);
+}
+
+struct class_table *classes_cut(unsigned int max_chain);
+void classes_free(struct class_table *table);
+void class_init(struct size_class *class, u32 index, struct geometry geometry);
+
+/* Returns the index of the class for objects of @size bytes, 1 to the page size. */
+static inline u32 class_for(const struct class_table *table, size_t size)
 {
 	unsigned int shift = PORT_PAGE_SHIFT - ZS_STEPS_SHIFT;
 
-	return &classes->class[classes->by_steps[(size + (1UL << shift) - 1) >> shift]];
+	return table->by_steps[(size + (1UL << shift) - 1) >> shift];
 }
 
-/* Wait until whoever has the lock of a class has released it. */
-static inline void class_await(struct size_class *class)
+/* Returns inuse * ZS_GROUPS / slots without a division; ZS_FULL if all slots are in use. */
+static inline u32 class_group(const struct size_class *class, u32 inuse)
 {
-	port_lock(&class->lock);
-	port_unlock(&class->lock);
+	return inuse * class->group_scale / GROUP_ONE;
+}
+
+/* Returns the pages that a zspage of the class holds while nothing is stored from slot @end on. */
+static inline u32 class_held(const struct size_class *class, u32 end)
+{
+	return port_chain_held(class->geometry.pages, (size_t)end * class->geometry.size);
 }
 
 #endif /* ZS_CLASS_H */

@@ -3,9 +3,8 @@
  * The host's side of the bargain.
  *
  * The core runs in a process and in the kernel. All that it needs of either stands here, once, with
- * what the core may rely on; port/posix/port_posix.h and port/linux/port_linux.h provide it. Where
- * the kernel has a name for a thing (READ_ONCE, atomic_t, cond_resched) the core uses that name, so
- * the kernel's header provides it by including it.
+ * what the core may rely on. port/posix/port_posix.h and port/linux/port_linux.h provide it. Where
+ * the kernel has a name for a thing (READ_ONCE, atomic_t, cond_resched) the core uses that name.
  */
 #ifndef ZS_PORT_H
 #define ZS_PORT_H
@@ -22,187 +21,158 @@
  * Types	u8 u16 u32 u64 s64 bool size_t gfp_t, EINVAL ENOSPC ENOMEM, memcpy memset,
  *		likely unlikely noinline __always_inline, ALIGN DIV_ROUND_UP, offsetof.
  *
- * Pages	PORT_PAGE_SHIFT, PORT_PAGE_SIZE: those of the memory that objects live in.
- *		PORT_MAX_CHAIN: how many a zspage may have.
- *		PORT_CHUNK_SIZE: the size, a power of two, in which tables grow; at least 4096, and 1
- *		to 32 whole pages. Where it can't be that, the host makes no pool.
+ * Pages	PORT_PAGE_SHIFT, PORT_PAGE_SIZE: the system's, at least 4096 bytes.
+ *		PORT_MAX_CHAIN: the most pages of a zspage.
+ *		PORT_CHUNK_SIZE: a power of two, the size in which tables grow.
  *
- * Atomics	READ_ONCE WRITE_ONCE smp_load_acquire smp_store_release, and on atomic_t (32 bits)
- *		and atomic64_t the kernel's functions of those names that the core uses, with the
- *		kernel's ordering: _relaxed none, _acquire and _release what they say, else full.
- *
- * Bytes	get_unaligned_le64(from), put_unaligned_le64(value, to): wherever that is.
+ * Atomics	READ_ONCE WRITE_ONCE smp_load_acquire smp_store_release smp_mb, and the kernel's
+ *		functions on atomic_t and atomic64_t that the core uses, with the kernel's ordering:
+ *		_relaxed none, _acquire and _release what they say, else full.
+ *		smp_mb__after_atomic(): an atomic operation before it is a full fence.
  *
  * Bits		__ffs64(word): the lowest set bit of a word that is not 0.
  *		fls64(word): the highest one plus 1, 0 for 0. hweight64(word): how many are set.
- *		prefetchw(addr): a hint.
+ *		prefetchw(addr): a hint; the address may be anything.
  *
- * Locks	struct port_lock: short, may be taken in atomic context, holder must not sleep.
- *		struct port_mutex: may be held across a drain, its taker may sleep.
- *		A debug build checks that locks are taken in the order of their ranks, below.
+ * Locks	struct port_lock: short; the holder must not sleep.
+ *		struct port_mutex: its taker may sleep; port_mutex_trylock() never does.
+ *		port_assert_held(lock), port_assert(condition): checked in a debug build, which also
+ *		checks that locks are taken in the order of their ranks.
  *
- *		smp_mb(): a full fence. port_fence_light(), port_fence_heavy(): a full fence between
- *		one that is used all the time and one that is used rarely: where the host can, the
- *		latter bears the cost of both (port_fence_works()). The heavy one has those owners of
- *		lanes pass a fence for whose lane wanted(arg, lane) is true, or others as well. It
- *		interrupts CPUs, but does not sleep; no lock of the core's but one of PORT_RANK_DRAIN
- *		is held, and interrupts are enabled.
+ * Fences	port_fence_light() and port_fence_heavy() are a full fence on either side of a
+ *		store-load protocol. The light one is free, the heavy one bears the cost of both and
+ *		may sleep. Between port_lane_get() and port_lane_put() the light one counts.
+ *		port_fence_works(): false where the light fence orders nothing: the heavy side then
+ *		looks once more, later.
  *
- * CPUs		port_cpus(): how many there may be.
- *		port_lanes(): how many lanes there are. port_lane_get(): a lane that is the caller's
- *		alone until port_lane_put(), except for interrupts that come meanwhile; 0 if it has
- *		none. port_lane_claim(): the same, but a caller that has no lane is given one, if
- *		one is free.
- *		cond_resched(): let others run; no lock may be held.
- *		port_crowded(): whether others want the CPU that the caller, a worker or a helper, has;
- *		or had it since it last asked, for longer than the caller did.
- *		cpu_relax(): in a loop that waits for another CPU.
+ * CPUs		port_lanes(): the number of lanes; port_lanes_used(): all in use are below it.
+ *		port_lane_get(): the caller's lane until port_lane_put(), above 0; 0 for none.
+ *		port_lane_claim(): the same, but gives the caller a lane if one is free.
+ *		cond_resched(): lets others run; no lock is held.
+ *		port_crowded(): others want this CPU, and the worker had better pause.
  *		port_may_sleep(flags): what gfp flags say.
  *
- * Memory	port_can_discard(): whether port_discard() does anything.
- *
- * Chains	struct port_chain: the memory of one zspage, port_chain_bytes(pages) bytes long.
- *		In a process a pointer, in the kernel an array of pages.
- *		port_chain_at(chain, offset, len): where this range of the chain's memory is, or
- *		NULL if it is not contiguous there. port_chain_piece(&offset, &len): narrows the
- *		range to the longer of its contiguous pieces. port_chain_read(), port_chain_write() and
- *		port_chain_copy() copy bytes out of, into and between chains.
- *		port_chain_held(pages, end): the pages that a chain of so many keeps from the system
- *		while nothing is stored behind @end, bytes; those behind come when they are written,
- *		if the host can do that. port_chain_idle(pages): the bytes that this keeps from the
- *		system and from objects, on average over where the end may be.
- *		struct port_store: the page store of one pool, where chains come from.
+ * Chains	struct port_chain: the memory of a zspage, port_chain_bytes(pages) long: in a
+ *		process a pointer, in the kernel an array of pages.
+ *		PORT_CHAIN_CONTIGUOUS: whether a chain is one piece of memory, at
+ *		port_chain_base(chain), a multiple of 4096 below 2^56; else that is 0.
+ *		port_chain_at(chain, offset, len): the address of a range, or NULL if it is not
+ *		contiguous. port_chain_read(), port_chain_write(), port_chain_copy() copy bytes.
+ *		port_chain_held(pages, end): the pages that a chain keeps from the system while
+ *		nothing is stored behind byte @end. port_chain_idle(pages): the bytes that this
+ *		keeps from the system and from objects, on average over where the end may be.
  */
 
-/* Ranks of the locks, in the order in which they may be taken. See the head of pool.c. */
+/* Ranks of the locks, in the order in which they are taken. See the head of pool.h. */
 enum port_rank {
-	PORT_RANK_DRAIN = 1,
-	PORT_RANK_CHUNKS,
+	PORT_RANK_REGISTRY = 1,
+	PORT_RANK_DRAIN,
 	PORT_RANK_CLASS,
 	PORT_RANK_TABLE,
-	PORT_RANK_PAGE,
 	PORT_RANK_STORE,
 };
 
 void port_lock_init(struct port_lock *lock, enum port_rank rank);
-void port_lock_destroy(struct port_lock *lock);
-int port_mutex_init(struct port_mutex *mutex, enum port_rank rank);
-void port_mutex_destroy(struct port_mutex *mutex);
+void port_mutex_init(struct port_mutex *mutex, enum port_rank rank);
 
-/**
- * port_alloc() - zeroed memory for the core's own use.
- * @size: bytes; the result is aligned to two cache lines, and memory that is never touched costs
- *	nothing if @size is large and the host can do that
- * @flags: GFP_NOWAIT must not sleep, and may fail for that alone
- *
- * Return: the memory, or NULL.
+/*
+ * Returns zeroed memory for the core's own use, aligned to a cache line, or NULL. Large memory that is
+ * never touched costs nothing where the host can do that.
+ * - GFP_NOWAIT must not sleep, and may fail for that alone.
  */
 void *port_alloc(size_t size, gfp_t flags);
 
-/**
- * port_alloc_extra() - zeroed memory that the core can do without.
- * @size: bytes; as for port_alloc()
- *
- * Waits for nobody to free any: a drain, for which others may be waiting that want memory, asks.
- *
- * Context: May sleep; no lock but one of PORT_RANK_DRAIN is held.
- * Return: the memory, or NULL.
- */
-void *port_alloc_extra(size_t size);
-
-/* What either of these gave, of that size. */
+/* Frees what port_alloc() returned for @size. */
 void port_free(void *memory, size_t size);
 
-/**
- * port_discard() - let memory go whose contents are of no use any more.
- * @memory: whole pages of what port_alloc() gave, of a size that is a multiple of a page
- * @size: bytes
- *
- * From now on it takes no memory until it is written, and each byte reads as 0, or as it was if the
- * system refuses. Others may read it meanwhile. Does nothing where port_can_discard() is false.
- *
- * Context: May sleep; in a process, makes a system call.
+/*
+ * Returns a zeroed page for a segment or for descriptors, or NULL. It begins with a struct port_page,
+ * which is the host's.
+ * - Without @wait the call waits for no lock and makes no system call.
  */
-void port_discard(void *memory, size_t size);
+struct port_page *port_page_alloc(struct port_store *store, bool wait);
 
-/**
- * port_store_init() - make a pool's page store.
- * @store: zeroed memory
- *
- * Return: 0 or -ENOMEM.
- */
+/* Frees what port_page_alloc() returned. Context: atomic. */
+void port_page_free(struct port_store *store, struct port_page *page);
+
+/* Makes the page store, where chains come from, in zeroed memory. Returns 0 or -ENOMEM. */
 int port_store_init(struct port_store *store);
 
-/* All chains must have been freed. */
+/* Destroys the store, all of whose chains are free. */
 void port_store_destroy(struct port_store *store);
 
 /**
- * port_chain_alloc() - memory for a zspage.
- * @store: the pool's page store
+ * port_chain_alloc() - get memory for a zspage.
+ * @store: the page store
  * @chain: filled in; contents undefined if the call fails
- * @pages: how many, 1 to ZS_MAX_CHAIN
+ * @pages: 1 to PORT_MAX_CHAIN
  * @flags: GFP_NOWAIT must not sleep
  * @nid: preferred NUMA node, or NUMA_NO_NODE
  *
- * The contents of the pages are undefined.
+ * The contents of the pages are undefined. The kernel's pages need port_chain_name() then.
  *
  * Return: true if there was memory.
  */
 bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsigned int pages,
 		      gfp_t flags, int nid);
 
+/*
+ * Tells the pages of a chain which zspage they belong to, by the number of its class's lock and its
+ * own: a kernel that wants to move a page finds the zspage by that; a process ignores it.
+ */
+void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number);
+
 /**
  * port_chain_free() - take a zspage's memory back.
- * @store: the pool's page store
+ * @store: the page store
  * @chain: from port_chain_alloc(), with the same number of @pages
- * @pages: how many
+ * @pages: its length
  *
  * Makes no system call: the host may keep the memory until port_store_trim().
  *
- * Context: Atomic; no lock of PORT_RANK_STORE or behind is held.
- * Return: the milliseconds within which the store wants to be trimmed, or -1 if it does not.
+ * Context: Atomic; no lock of PORT_RANK_STORE is held.
+ * Return: the milliseconds within which the store wants a trim, or -1 for none.
  */
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages);
 
-/**
- * port_chain_discard() - give back the pages at a chain's end that nothing is stored in.
- * @chain: the chain
- * @offset: nothing is stored from here on; bytes
- * @pages: in the chain
+/*
+ * port_chain_reach(chain, pages, end): notes that the chain is about to be written up to byte @end.
+ * Returns, as a struct port_reach, pages that the host wants to bring in ahead; none if .bytes is
+ * 0.
+ * Context: under the class lock.
  *
- * They come back, with undefined contents, when they are written. A host whose pages do not do that
- * keeps them.
- *
- * Context: A class lock may be held; in a process, makes a system call.
+ * port_reach_in(reach): brings them in. Context: may sleep, no lock is held. An object that the
+ * caller has in the chain keeps the chain.
  */
-void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages);
+
+/*
+ * Gives back the pages at a chain's end, from byte @offset on, that hold nothing. They come back, with
+ * undefined contents, when they are written. A host whose pages do not do that keeps them.
+ * - A class lock may be held; in a process, makes a system call.
+ */
+void port_chain_discard(struct port_chain *chain, size_t offset, unsigned int pages);
 
 /**
  * port_store_trim() - give free memory back to the system, in runs as large as can be.
- * @store: the pool's page store
- * @all: all of it; otherwise the host keeps what it expects to need again soon, and may leave some for
- *	later when others want the CPU
+ * @store: the page store
+ * @all: all of it; otherwise the host keeps what it expects to need again soon
  *
- * Context: May sleep; no lock of PORT_RANK_STORE or behind is held.
- * Return: the milliseconds within which the store wants to be trimmed again, or -1.
+ * Context: May sleep; no lock of PORT_RANK_STORE is held.
+ * Return: the milliseconds within which the store wants a trim again, or -1 for none.
  */
 int port_store_trim(struct port_store *store, bool all);
 
-/**
- * port_worker_init() - make a worker: one thread of execution that runs a function on demand.
- * @worker: zeroed memory
- * @run: the function; it may sleep
- * @arg: its argument
- *
- * Return: 0 or -ENOMEM.
+/*
+ * Makes the worker, of zeroed memory: one thread of execution that runs a function on demand. The
+ * function may sleep. Returns 0 or -ENOMEM.
  */
-int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *arg);
+int port_worker_init(struct port_worker *worker, void (*run)(void));
 
 /**
  * port_worker_kick() - have the worker's function start soon.
  * @worker: the worker
- * @delay_ms: it starts at most so many milliseconds from now, 0 for at once; an earlier kick that
- *	asks for less stands
+ * @delay_ms: at most this many milliseconds from now, 0 for at once; an earlier kick that asks for
+ *	less stands
  *
  * A kick that comes while the function runs makes it run again.
  *
@@ -210,33 +180,23 @@ int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *a
  */
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 
-/* Wait for the function to end if it runs, and never start it again. */
+/* Waits for the function to end if it runs, and never starts it again. */
 void port_worker_stop(struct port_worker *worker);
 
-/**
- * port_helper_start() - have a function run once, beside the caller.
- * @helper: memory that stays until port_helper_end()
- * @run: the function; it may sleep
- * @arg: its argument
- *
- * Context: As for port_alloc_extra().
- * Return: 0, or -ENOMEM: it will not run.
- */
-int port_helper_start(struct port_helper *helper, void (*run)(void *arg), void *arg);
-
-/* Wait for the function to end; if it has not begun yet, the host may see to it that it never does. */
-void port_helper_end(struct port_helper *helper);
-
-/* Nanoseconds since some point in the past; never goes back. */
+/* Returns nanoseconds since some point in the past; never goes back. */
 u64 port_now(void);
 
-/* Tell one line about a wrong call. @pool may be NULL. In a process, @fatal ends it. */
-void port_misuse(const char *pool, bool fatal, const char *what, unsigned long handle);
+/*
+ * Tells one line about a wrong call: the pool's name, or NULL; the function; what was wrong; the
+ * handle, unless 0. In a process, ends it if @fatal.
+ */
+void port_misuse(const char *pool, bool fatal, const char *function, const char *what,
+		 unsigned long handle);
 
-/* Whether a wrong call on no pool at all is fatal. */
+/* Returns whether a wrong call on no pool at all is fatal. */
 bool port_misuse_is_fatal(void);
 
-/* Formatted text to where a reader of statistics asked for it. */
+/* Prints formatted text to where a reader of statistics asked for it. */
 struct port_out;
 __attribute__((format(printf, 2, 3))) void port_print(struct port_out *out, const char *format,
 						      ...);

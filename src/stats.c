@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Counting and showing: the tables that debugfs shows in the kernel, and zs_stats_classes() and
- * zs_stats_deferred() in a program. No lock is taken that a caller might have to wait for long: the
- * zspages are counted as they are seen.
+ * zs_stats_deferred() in a program. A lock is held for one zspage at a time: what changes meanwhile
+ * is counted as it is seen.
  */
 #include "pool.h"
 
@@ -13,29 +13,72 @@ static unsigned int tenth(const struct size_class *class, u32 inuse)
 	return inuse ? (inuse * 10 - 1) / class->geometry.slots : 0;
 }
 
-/**
- * pool_count() - count the zspages and objects of each class.
- * @pool: the pool
- * @count: zeroed, one a class
- *
- * Context: Any. Takes no lock: what changes meanwhile is counted as it is seen.
- */
+static void count_zspage(const struct zspage *zspage, struct class_count *count)
+{
+	const struct size_class *class = zspage->class;
+
+	count += class->index;
+	count->zspages[tenth(class, zspage->inuse)]++;
+	count->objects += zspage->inuse;
+	count->pages += class_held(class, zspage_end(zspage));
+}
+
+/* Counts the zspages and objects of each class in @count, zeroed, one a class. No lock is held. */
 void pool_count(const struct zs_pool *pool, struct class_count *count)
 {
-	for (u32 number = 0; (number = zspage_next(&pool->zspages, number));) {
-		const struct zspage *zspage = zspage_at(&pool->zspages, number);
-		u32 class = READ_ONCE(zspage->class); /* it may have died since */
-		u32 inuse = READ_ONCE(zspage->inuse);
+	for (u32 number = 1; number < zspages_end(&runtime.zspages); number++) {
+		const struct zspage_ref *ref = zspage_ref(&runtime.zspages, number);
+		u64 where = READ_ONCE(ref->where);
+		struct port_lock *lock = class_lock_at(where_lock(where));
 
-		if (!class)
+		if (!where)
 			continue;
-		count[class - 1].zspages[tenth(&pool->classes.class[class - 1], inuse)]++;
-		count[class - 1].objects += inuse;
-		count[class - 1].pages += zspage_held(zspage, &pool->classes.class[class - 1]);
+		port_lock(lock);
+		where ^= READ_ONCE(ref->where);
+		/* The same number and lock: the zspage lives as long as the lock is held. */
+		if (READ_ONCE(ref->where) && !where_lock(where) && ref->zspage->class->pool == pool)
+			count_zspage(ref->zspage, count);
+		port_unlock(lock);
 	}
 }
 
-/* The pages that so many objects of a class hold when they are as close together as can be. */
+/**
+ * pool_total_pages() - how many pages the pool's zspages hold for objects that are not about to go.
+ * @pool: the pool
+ *
+ * Leaves out an estimate of what waits in the deferred queue: zram compares the total with its
+ * limit. In a process the pages behind the last object of a zspage do not count.
+ *
+ * Context: Any.
+ * Return: the number.
+ */
+unsigned long pool_total_pages(const struct zs_pool *pool)
+{
+	/* Before the pages: a drain in between makes the total too small, never too large. */
+	u64 pending = queue_pending_most(&runtime.queue);
+	u64 pages = (u64)atomic64_read(&pool->pages), objects;
+
+	if (likely(!pending))
+		return (unsigned long)pages;
+	objects = pool_objects(pool);
+	if (pending >= objects)
+		return 0;
+	return (unsigned long)(pages - pages * pending / objects);
+}
+
+/* Returns the smallest size of an object that takes a whole page, bytes. */
+size_t pool_huge_size(const struct zs_pool *pool)
+{
+	return pool->class[pool->table->count - 2].geometry.size + 1UL;
+}
+
+/* Returns the index of the size class for objects of @size bytes; the largest above a page. */
+unsigned int pool_class_index(const struct zs_pool *pool, size_t size)
+{
+	return class_for(pool->table, size < PORT_PAGE_SIZE ? size : PORT_PAGE_SIZE);
+}
+
+/* Returns the pages that a number of objects of a class hold when they are as close as can be. */
 static u64 pages_needed(const struct size_class *class, u64 objects)
 {
 	u32 slots = class->geometry.slots;
@@ -44,14 +87,14 @@ static u64 pages_needed(const struct size_class *class, u64 objects)
 	return objects / slots * class_held(class, slots) + (rest ? class_held(class, rest) : 0);
 }
 
-/* A row, added to @total. */
+/* Prints a row, and adds it to @total. */
 static void show_class(const struct size_class *class, const struct class_count *count,
 		       struct class_count *total, u64 *sums, struct port_out *out)
 {
 	u64 zspages = 0, needed = pages_needed(class, count->objects);
 	u64 slots, freeable;
 
-	port_print(out, " %5u %5u", class->index, class->size);
+	port_print(out, " %5u %5u", class->index, class->geometry.size);
 	for (unsigned int i = 0; i < POOL_TENTHS; i++) {
 		port_print(out, " %6u", count->zspages[i]);
 		zspages += count->zspages[i];
@@ -73,14 +116,14 @@ static void show_class(const struct size_class *class, const struct class_count 
  * @pool: the pool
  * @out: where to print it
  *
- * The columns are those of the kernel's own table. A zspage is counted under the tenth that it
- * does not exceed, 99 % being all that are not quite full.
+ * The columns are those of the kernel's own table. A zspage is counted under the tenth that it does
+ * not exceed; 99 % are all that are not quite full.
  *
- * Context: May sleep. Takes no lock.
+ * Context: May sleep. No lock is held.
  */
 void pool_show_classes(const struct zs_pool *pool, struct port_out *out)
 {
-	size_t bytes = pool->classes.count * sizeof(struct class_count);
+	size_t bytes = pool->table->count * sizeof(struct class_count);
 	struct class_count *count = port_alloc(bytes, GFP_KERNEL);
 	struct class_count total = { .objects = 0 };
 	u64 sums[3] = { 0, 0, 0 };
@@ -95,8 +138,8 @@ void pool_show_classes(const struct zs_pool *pool, struct port_out *out)
 		port_print(out, " %5u%%", i < 10 ? i * 10 : 99);
 	port_print(out, " %6s %13s %10s %10s %16s %8s\n", "100%", "obj_allocated", "obj_used",
 		   "pages_used", "pages_per_zspage", "freeable");
-	for (u32 i = 0; i < pool->classes.count; i++)
-		show_class(&pool->classes.class[i], &count[i], &total, sums, out);
+	for (u32 i = 0; i < pool->table->count; i++)
+		show_class(&pool->class[i], &count[i], &total, sums, out);
 	port_print(out, "\n %5s %5s", "Total", "");
 	for (unsigned int i = 0; i < POOL_TENTHS; i++)
 		port_print(out, " %6u", total.zspages[i]);
@@ -111,26 +154,22 @@ static void show_count(struct port_out *out, const char *name, u64 value)
 	port_print(out, "%s: %llu\n", name, (unsigned long long)value);
 }
 
-/**
- * pool_show_deferred() - the deferred queue: what waits, and what has been counted.
- * @pool: the pool
- * @out: where to print it
- *
- * Context: May sleep. Takes no lock.
- */
+/* Prints the deferred queue, which all pools share: what waits, and what was counted. No lock. */
 void pool_show_deferred(const struct zs_pool *pool, struct port_out *out)
 {
-	struct deferred_stats stats;
+	const struct queue *queue = &runtime.queue;
+	u64 drained = READ_ONCE(queue->drained), pending = queue_pending(queue);
 
-	deferred_stats(&pool->deferred, &stats);
-	show_count(out, "pending", stats.pending);
-	show_count(out, "capacity", stats.capacity);
-	show_count(out, "queued", stats.queued);
-	show_count(out, "drained", stats.drained);
-	show_count(out, "drains", stats.drains);
-	show_count(out, "helpers", stats.helpers);
-	show_count(out, "fallbacks_full", stats.fallbacks[DEFERRED_FULL]);
-	show_count(out, "fallbacks_contended", stats.fallbacks[DEFERRED_CONTENDED]);
-	show_count(out, "fallbacks_no_memory", stats.fallbacks[DEFERRED_NO_MEMORY]);
-	show_count(out, "longest_drain_us", stats.longest_ns / 1000);
+	(void)pool;
+	show_count(out, "pending", pending);
+	show_count(out, "capacity", READ_ONCE(queue->capacity));
+	show_count(out, "queued", drained + pending);
+	show_count(out, "drained", drained);
+	show_count(out, "drains", READ_ONCE(queue->drains));
+	show_count(out, "fallbacks_full", (u64)atomic64_read(&queue->fallbacks[QUEUE_FULL]));
+	show_count(out, "fallbacks_contended",
+		   (u64)atomic64_read(&queue->fallbacks[QUEUE_CONTENDED]));
+	show_count(out, "fallbacks_no_memory",
+		   (u64)atomic64_read(&queue->fallbacks[QUEUE_NO_MEMORY]));
+	show_count(out, "longest_drain_us", READ_ONCE(queue->longest_ns) / 1000);
 }

@@ -20,14 +20,9 @@ static struct table_dir *dir_alloc(u32 room, gfp_t flags)
 	return dir;
 }
 
-/**
- * table_init() - make an empty table.
- * @table: zeroed memory
- * @element: the size of what it holds, bytes; a divisor of PORT_CHUNK_SIZE
- * @index_bits: which an index fits in, at most 32: the table does not grow beyond
- *
- * Context: May sleep.
- * Return: 0 or -ENOMEM.
+/*
+ * Makes an empty table of elements of a size that divides PORT_CHUNK_SIZE, with an index of at most
+ * 32 bits, of zeroed memory. Returns 0 or -ENOMEM.
  */
 int table_init(struct table *table, size_t element, unsigned int index_bits)
 {
@@ -39,6 +34,7 @@ int table_init(struct table *table, size_t element, unsigned int index_bits)
 	return 0;
 }
 
+/* Frees a table, also one of zeroed memory that was never made. */
 void table_destroy(struct table *table)
 {
 	struct table_dir *dir = table->dir;
@@ -51,27 +47,24 @@ void table_destroy(struct table *table)
 		port_free(dir, dir_bytes(dir->room));
 		dir = older;
 	}
-	port_lock_destroy(&table->lock);
+	table->dir = NULL;
+	table->chunks = 0;
 }
 
-/* Put a larger directory in place. The old one stays, for the lookups that have just read it. */
+/* Puts a larger directory in place. The old one stays for the lookups that have just read it. */
 static void dir_replace(struct table *table, struct table_dir *bigger)
 {
+	port_assert_held(&table->lock);
 	bigger->older = table->dir;
 	memcpy(bigger->chunk, table->dir->chunk, table->chunks * sizeof(void *));
-	smp_store_release(&table->dir, bigger); /* pairs with table_chunk() */
+	smp_store_release(&table->dir, bigger); /* pairs with table_at() */
 }
 
-/**
- * table_grow() - add a chunk to a table.
- * @table: the table
- * @flags: how far to go for memory
- * @number: set to the number of the new chunk, which nobody else was given
- *
- * Context: Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
- * Return: 0 or -ENOMEM.
+/*
+ * Adds a chunk to a table. Returns 0 or -ENOMEM.
+ * - Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
  */
-int table_grow(struct table *table, gfp_t flags, u32 *number)
+int table_grow(struct table *table, gfp_t flags)
 {
 	struct table_dir *bigger = NULL;
 	void *chunk = port_alloc(PORT_CHUNK_SIZE, flags);
@@ -99,9 +92,8 @@ int table_grow(struct table *table, gfp_t flags, u32 *number)
 		dir_replace(table, bigger);
 		bigger = NULL;
 	}
-	*number = table->chunks;
-	table->dir->chunk[*number] = chunk;
-	smp_store_release(&table->chunks, *number + 1); /* pairs with table_size() */
+	table->dir->chunk[table->chunks] = chunk;
+	smp_store_release(&table->chunks, table->chunks + 1); /* pairs with table_size() */
 	port_unlock(&table->lock);
 	if (bigger)
 		port_free(bigger, dir_bytes(bigger->room));

@@ -1,280 +1,325 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The life of a zspage: see zspage.h. It is created empty, takes and loses objects under its class
- * lock, moving from list to list as it fills and empties, and is released when the last one is gone.
+ * The life of a zspage: see zspage.h. It is created empty. It takes and loses objects under its
+ * class lock, and moves from list to list as it fills and empties. It is released when the last one
+ * is gone.
  */
 #include "zspage.h"
 
-_Static_assert(offsetof(struct zspage, chain) + sizeof(struct port_chain) <= ZSPAGE_LINE,
-	       "what a free needs is one cache line");
+#define ZSPAGE_NUMBER_BITS 31
+
+_Static_assert(offsetof(struct zspage, chain) == DESCRIPTOR_LINE &&
+		       sizeof(struct descriptor_page) <= DESCRIPTOR_LINE,
+	       "what a free needs is one cache line, and so is the head of a page of descriptors");
 
 int zspages_init(struct zspages *zspages)
 {
-	if (table_init(&zspages->lines, ZSPAGE_LINE, ZSPAGE_NUMBER_BITS))
+	if (table_init(&zspages->refs, sizeof(struct zspage_ref), ZSPAGE_NUMBER_BITS))
 		return -ENOMEM;
-	if (table_init(&zspages->chunks, sizeof(struct zspage_chunk), ZSPAGE_NUMBER_BITS))
-		goto no_chunks;
-	if (port_store_init(&zspages->store))
-		goto no_store;
+	if (port_store_init(&zspages->store)) {
+		table_destroy(&zspages->refs);
+		return -ENOMEM;
+	}
+	zspages->next_number = 1;
 	port_lock_init(&zspages->lock, PORT_RANK_TABLE);
 	return 0;
-
-no_store:
-	table_destroy(&zspages->chunks);
-no_chunks:
-	table_destroy(&zspages->lines);
-	return -ENOMEM;
 }
 
-/* Frees the memory of every zspage that is left. */
-void zspages_destroy(struct zspages *zspages, const struct classes *classes)
+/* Frees what all zspages shared; none is left. */
+void zspages_destroy(struct zspages *zspages)
 {
-	for (u32 number = 0; (number = zspage_next(zspages, number));) {
-		struct zspage *zspage = zspage_at(zspages, number);
-		struct size_class *class = zspage_class(zspage, classes);
-
-		/* The kernel moves the pages of zspages that have objects, and may be doing that. */
-		port_lock(&class->lock);
-		WRITE_ONCE(zspage->inuse, 0);
-		port_unlock(&class->lock);
-		port_chain_free(&zspages->store, &zspage->chain, class->geometry.pages);
-	}
-	port_lock_destroy(&zspages->lock);
+	for (u32 lines = 0; lines <= DESCRIPTOR_MAX_LINES; lines++)
+		if (zspages->room[lines])
+			port_page_free(&zspages->store, &zspages->room[lines]->page);
 	port_store_destroy(&zspages->store);
-	table_destroy(&zspages->chunks);
-	table_destroy(&zspages->lines);
+	table_destroy(&zspages->refs);
 }
 
-/**
- * zspage_create() - make an empty zspage.
- * @zspages: the pool's zspages
- * @class: what it is cut for
- * @flags: how far to go for memory
- * @nid: preferred NUMA node, or NUMA_NO_NODE
- *
- * The count of pins is left as it is: a late reader may be about to take its own back.
- *
- * Context: Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
- * Return: its number, for zspage_add() or zspage_release(); 0 if there is no memory.
- */
-u32 zspage_create(struct zspages *zspages, const struct size_class *class, gfp_t flags, int nid)
+/* Returns the first number that no zspage ever had; the refs of those before it may be looked at. */
+u32 zspages_end(const struct zspages *zspages)
 {
-	u32 lines = zspage_lines(class->geometry);
-	u32 number = descriptor_alloc(zspages, lines, flags);
+	return smp_load_acquire(&zspages->next_number); /* pairs with number_alloc() */
+}
+
+static u32 class_lines(const struct size_class *class)
+{
+	return (u32)DIV_ROUND_UP(descriptor_bytes(class->geometry), DESCRIPTOR_LINE);
+}
+
+static void room_add(struct zspages *zspages, u32 lines, struct descriptor_page *page)
+{
+	port_assert_held(&zspages->lock);
+	page->prev = NULL;
+	page->next = zspages->room[lines];
+	if (page->next)
+		page->next->prev = page;
+	WRITE_ONCE(zspages->room[lines], page);
+}
+
+static void room_del(struct zspages *zspages, u32 lines, struct descriptor_page *page)
+{
+	port_assert_held(&zspages->lock);
+	if (page->prev)
+		page->prev->next = page->next;
+	else
+		WRITE_ONCE(zspages->room[lines], page->next);
+	if (page->next)
+		page->next->prev = page->prev;
+}
+
+/* Makes a page of descriptors. Returns NULL if there is no memory. */
+static struct descriptor_page *descriptor_page_make(struct zspages *zspages, u32 lines, gfp_t flags)
+{
+	size_t bytes = lines * (size_t)DESCRIPTOR_LINE;
+	struct descriptor_page *page;
+
+	page = (struct descriptor_page *)port_page_alloc(&zspages->store, port_may_sleep(flags));
+	for (size_t at = DESCRIPTOR_LINE; page && at + bytes <= PORT_PAGE_SIZE; at += bytes) {
+		struct zspage *zspage = (struct zspage *)((char *)page + at);
+
+		zspage->next = page->free;
+		page->free = zspage;
+	}
+	return page;
+}
+
+static struct zspage *descriptor_alloc(struct zspages *zspages, u32 lines, gfp_t flags)
+{
+	struct descriptor_page *page, *fresh = NULL;
 	struct zspage *zspage;
 
-	if (!number)
-		return 0;
-	zspage = zspage_at(zspages, number);
-	if (!port_chain_alloc(&zspages->store, &zspage->chain, class->geometry.pages, flags, nid)) {
-		descriptor_free(zspages, lines, number);
-		return 0;
+	if (!READ_ONCE(zspages->room[lines])) {
+		fresh = descriptor_page_make(zspages, lines, flags);
+		if (!fresh)
+			return NULL;
 	}
-	for (u32 word = 0; word < ZS_MAX_SLOTS / 64; word++)
-		WRITE_ONCE(zspage->used[word], 0); /* who counts zspages may read it */
-	WRITE_ONCE(zspage->inuse, 0);
-	atomic64_add(class_held(class, 0), &zspages->pages);
-	return number;
+	port_lock(&zspages->lock);
+	if (fresh)
+		room_add(zspages, lines, fresh);
+	page = zspages->room[lines];
+	zspage = page ? page->free : NULL;
+	if (zspage) {
+		page->free = zspage->next;
+		page->used++;
+		if (!page->free)
+			room_del(zspages, lines, page);
+	}
+	port_unlock(&zspages->lock);
+	return zspage ? zspage : descriptor_alloc(zspages, lines, flags);
 }
 
-/**
- * zspage_release() - give an empty zspage's memory back to the page store.
- * @zspages: the pool's zspages
- * @class: its class
- * @number: the zspage, dead or not born
- *
- * Context: Atomic; no lock of PORT_RANK_TABLE or behind is held.
- * Return: the milliseconds within which the page store wants to be trimmed, or -1.
- */
-int zspage_release(struct zspages *zspages, const struct size_class *class, u32 number)
+static void descriptor_free(struct zspages *zspages, u32 lines, struct zspage *zspage)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
+	struct descriptor_page *page = (void *)((uintptr_t)zspage & ~(PORT_PAGE_SIZE - 1));
+	bool empty;
+
+	port_lock(&zspages->lock);
+	if (!page->free)
+		room_add(zspages, lines, page);
+	zspage->next = page->free;
+	page->free = zspage;
+	/* The last page with room stays, for the next zspage. */
+	empty = !--page->used && (page->next || page->prev);
+	if (empty)
+		room_del(zspages, lines, page);
+	port_unlock(&zspages->lock);
+	if (empty)
+		port_page_free(&zspages->store, &page->page);
+}
+
+/* Returns a number without a zspage, or 0 if there is no memory. */
+static u32 number_alloc(struct zspages *zspages, gfp_t flags)
+{
+	for (;;) {
+		u32 number;
+
+		port_lock(&zspages->lock);
+		number = zspages->free_number;
+		if (number)
+			zspages->free_number = zspage_ref(zspages, number)->next_free;
+		else if (zspages->next_number <
+			 table_size(&zspages->refs, sizeof(struct zspage_ref)))
+			/* Pairs with zspages_end(): the table has the number. */
+			smp_store_release(&zspages->next_number,
+					  (number = zspages->next_number) + 1);
+		port_unlock(&zspages->lock);
+		if (number)
+			return number;
+		if (table_grow(&zspages->refs, flags))
+			return 0;
+	}
+}
+
+static void number_free(struct zspages *zspages, u32 number)
+{
+	port_lock(&zspages->lock);
+	/* Late hints may still look at the ref. */
+	WRITE_ONCE(zspage_ref(zspages, number)->next_free, zspages->free_number);
+	zspages->free_number = number;
+	port_unlock(&zspages->lock);
+}
+
+/*
+ * Makes an empty zspage, for zspage_add() or zspage_release(). Returns NULL if there is no memory.
+ * - Sleeps if @flags allow it; no lock of PORT_RANK_TABLE or behind is held.
+ */
+struct zspage *zspage_create(struct zspages *zspages, struct size_class *class, gfp_t flags,
+			     int nid)
+{
+	u32 pages = class->geometry.pages;
+	struct zspage *zspage = descriptor_alloc(zspages, class_lines(class), flags);
+
+	if (!zspage)
+		return NULL;
+	zspage->number = number_alloc(zspages, flags);
+	if (!zspage->number)
+		goto no_number;
+	if (!port_chain_alloc(&zspages->store, &zspage->chain, pages, flags, nid))
+		goto no_chain;
+	port_chain_name(&zspage->chain, pages, class->lock_number, zspage->number);
+	zspage->class = class;
+	memset(zspage->used, 0, sizeof(zspage->used));
+	zspage->inuse = 0;
+	atomic64_add(class_held(class, 0), class->pages);
+	return zspage;
+
+no_chain:
+	number_free(zspages, zspage->number);
+no_number:
+	descriptor_free(zspages, class_lines(class), zspage);
+	return NULL;
+}
+
+/*
+ * Gives a zspage's memory back that zspage_add() has not seen, or that is dead. Returns the
+ * milliseconds within which the page store wants a trim, or -1 for none.
+ * - Atomic; no lock of PORT_RANK_TABLE or behind is held.
+ */
+int zspage_release(struct zspages *zspages, struct zspage *zspage)
+{
+	struct size_class *class = zspage->class;
 	int trim = port_chain_free(&zspages->store, &zspage->chain, class->geometry.pages);
 
-	atomic64_sub(class_held(class, 0), &zspages->pages);
-	descriptor_free(zspages, zspage_lines(class->geometry), number);
+	atomic64_sub(class_held(class, 0), class->pages);
+	number_free(zspages, zspage->number);
+	descriptor_free(zspages, class_lines(class), zspage);
 	return trim;
 }
 
-/* Put a zspage at the head of the list of its fullness group. Under the class lock. */
-static void zspage_list(struct zspages *zspages, struct size_class *class, u32 number)
+/* Puts a zspage at the head of the list of its group. */
+static void zspage_list(struct zspage *zspage)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
-	u32 *head = &class->partial[zspage_group(class, zspage->inuse)];
+	struct zspage **head = &zspage->class->group[class_group(zspage->class, zspage->inuse)];
 
-	zspage->prev = 0;
+	zspage->prev = NULL;
 	zspage->next = *head;
 	if (*head)
-		zspage_at(zspages, *head)->prev = number;
-	*head = number;
+		(*head)->prev = zspage;
+	*head = zspage;
 }
 
-/* Take a zspage out of its list. Under the class lock, before its inuse changes. */
-void zspage_unlist(struct zspages *zspages, struct size_class *class, u32 number)
+/* Takes a zspage out of its list, before its inuse changes. */
+static void zspage_unlist(struct zspage *zspage)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
-
 	if (zspage->prev)
-		zspage_at(zspages, zspage->prev)->next = zspage->next;
+		zspage->prev->next = zspage->next;
 	else
-		class->partial[zspage_group(class, zspage->inuse)] = zspage->next;
+		zspage->class->group[class_group(zspage->class, zspage->inuse)] = zspage->next;
 	if (zspage->next)
-		zspage_at(zspages, zspage->next)->prev = zspage->prev;
+		zspage->next->prev = zspage->prev;
 }
 
-/**
- * zspage_add() - a zspage is born.
- * @zspages: the pool's zspages
- * @class: what it is cut for
- * @number: the zspage, from zspage_create()
- *
- * Context: Under the class lock.
- */
-void zspage_add(struct zspages *zspages, struct size_class *class, u32 number)
+/* Makes an empty zspage its class's. Under the class lock. */
+void zspage_add(struct zspages *zspages, struct zspage *zspage)
 {
+	struct zspage_ref *ref = zspage_ref(zspages, zspage->number);
+	struct size_class *class = zspage->class;
+
+	port_assert_held(class->lock);
+	port_assert(!ref->where);
+	WRITE_ONCE(ref->zspage, zspage);
 	WRITE_ONCE(class->zspages, class->zspages + 1);
-	zspage_list(zspages, class, number);
-	/* Pairs with the acquire in zspage_class_lock(): the rest is of this life. */
-	smp_store_release(&zspage_at(zspages, number)->class, (u16)(class->index + 1));
+	zspage_list(zspage);
+	/* Pairs with the acquires of where: the ref's zspage is there. */
+	smp_store_release(&ref->where, port_chain_base(&zspage->chain) |
+					       (u64) class->lock_number << WHERE_LOCK_SHIFT |
+					       (u64) class->index << WHERE_CLASS_SHIFT |
+					       WHERE_LIVE);
 }
 
-/* An empty zspage dies, which is in no list any more. Under the class lock. */
-static void zspage_die(struct size_class *class, struct zspage *zspage)
+/* Takes an empty zspage from its class, for zspage_release() once the class lock is released. */
+void zspage_die(struct zspages *zspages, struct zspage *zspage)
 {
+	struct size_class *class = zspage->class;
+
+	port_assert_held(class->lock);
+	zspage_unlist(zspage);
 	WRITE_ONCE(class->zspages, class->zspages - 1);
-	WRITE_ONCE(zspage->inuse, 0);
-	WRITE_ONCE(zspage->class, 0);
+	WRITE_ONCE(zspage_ref(zspages, zspage->number)->where, 0);
 }
 
-/**
- * zspage_drop() - have a zspage die that was never used.
- * @zspages: the pool's zspages
- * @class: its class
- * @number: the zspage
- *
- * Context: Under the class lock. The zspage is to be released.
- */
-void zspage_drop(struct zspages *zspages, struct size_class *class, u32 number)
-{
-	zspage_unlist(zspages, class, number);
-	zspage_die(class, zspage_at(zspages, number));
-}
-
-/**
- * zspage_replace() - have a zspage live on in another descriptor.
- * @zspages: the pool's zspages
- * @class: its class
- * @number: the zspage, frozen; not empty
- * @by: a descriptor from descriptor_reserve(), of the same length
- *
- * The entries of the objects' handles, which still point to the old descriptor, are the caller's to
- * change, and then zspage_replaced() is to be called, all under this hold of the class lock.
- *
- * Context: Under the class lock.
- */
-void zspage_replace(struct zspages *zspages, struct size_class *class, u32 number, u32 by)
-{
-	struct zspage *from = zspage_at(zspages, number);
-	struct zspage *to = zspage_at(zspages, by);
-
-	for (u32 word = 0; word < ZS_MAX_SLOTS / 64; word++)
-		WRITE_ONCE(to->used[word], from->used[word]);
-	WRITE_ONCE(to->inuse, from->inuse);
-	memcpy(&to->chain, &from->chain, port_chain_bytes(class->geometry.pages));
-	memcpy(zspage_handles(to, class), zspage_handles(from, class),
-	       class->geometry.slots * sizeof(u32));
-	if (!zspage_is_full(from, class)) {
-		zspage_unlist(zspages, class, number);
-		zspage_list(zspages, class, by);
-	}
-	/* As in zspage_add(). */
-	smp_store_release(&to->class, (u16)(class->index + 1));
-}
-
-/**
- * zspage_replaced() - nothing points to a descriptor any more that was replaced.
- * @zspages: the pool's zspages
- * @number: the old descriptor, frozen; from now on one as from descriptor_reserve()
- *
- * Context: Under the class lock.
- */
-void zspage_replaced(struct zspages *zspages, u32 number)
-{
-	struct zspage *zspage = zspage_at(zspages, number);
-
-	WRITE_ONCE(zspage->class, 0); /* under the lock: nobody takes it for a zspage again */
-	zspage_thaw(zspage);
-}
-
-/* The end of a zspage has moved: count the pages that it holds. */
-static void zspages_hold(struct zspages *zspages, struct size_class *class, u32 from, u32 to)
+/* Counts the pages that a zspage holds when its end has moved. */
+static inline void class_hold(struct size_class *class, u32 from, u32 to)
 {
 	u64 more = (u64)class_held(class, to) - class_held(class, from);
 
 	if (!more)
 		return;
 	class->held += more;
-	atomic64_add(more, &zspages->pages);
+	atomic64_add(more, class->pages);
 }
 
-/* Change how many slots are used, and the list with it. A full zspage is in none. */
-static void zspage_count(struct zspages *zspages, struct size_class *class, u32 number, u32 inuse)
+/* Changes the number of slots in use, and the list with it. */
+static inline void zspage_count(struct zspage *zspage, u32 inuse)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
-	u32 from = zspage_group(class, zspage->inuse);
-	u32 to = zspage_group(class, inuse);
+	bool moves = class_group(zspage->class, zspage->inuse) != class_group(zspage->class, inuse);
 
-	if (from != to && from < ZS_GROUPS)
-		zspage_unlist(zspages, class, number);
-	WRITE_ONCE(zspage->inuse, (u16)inuse);
-	if (from != to && to < ZS_GROUPS)
-		zspage_list(zspages, class, number);
+	if (moves)
+		zspage_unlist(zspage);
+	zspage->inuse = (u16)inuse;
+	if (moves)
+		zspage_list(zspage);
 }
 
-/**
- * zspage_take() - use the lowest free slot of a zspage.
- * @zspages: the pool's zspages
- * @class: its class
- * @number: the zspage, not full
- * @handle: the index of the object's handle, for the reverse map
- *
- * Context: Under the class lock.
- * Return: the slot.
+/*
+ * Uses the lowest free slot of a zspage that is not full, for the handle of an index. Returns the
+ * slot.
  */
-u8 zspage_take(struct zspages *zspages, struct size_class *class, u32 number, u32 handle)
+u8 zspage_take(struct zspage *zspage, u32 handle)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
-	u32 end = zspage_end(zspage, class);
+	struct size_class *class = zspage->class;
+	u32 end = zspage_end(zspage);
 	u32 word = 0, slot;
 
+	port_assert_held(class->lock);
+	port_assert(zspage->inuse < class->geometry.slots);
 	while (zspage->used[word] == ~0ULL)
 		word++;
 	slot = word * 64 + __ffs64(~zspage->used[word]);
-	WRITE_ONCE(zspage->used[word], zspage->used[word] | 1ULL << slot % 64);
+	zspage->used[word] |= 1ULL << slot % 64;
 	if (slot >= end)
-		zspages_hold(zspages, class, end, slot + 1);
-	zspage_handles(zspage, class)[slot] = handle;
-	zspage_count(zspages, class, number, zspage->inuse + 1U);
+		class_hold(class, end, slot + 1);
+	zspage_handles(zspage)[slot] = handle;
+	zspage_count(zspage, zspage->inuse + 1U);
+	WRITE_ONCE(class->objects, class->objects + 1);
 	return (u8)slot;
 }
 
-/* zspage_put_done(), where the end of the zspage or its place in a list changes. */
-enum zspage_left zspage_put_slow(struct zspages *zspages, struct size_class *class, u32 number,
-				 u8 last, u32 count)
+/* Does what zspage_put_done() does when the end of the zspage or its place in a list changes. */
+enum zspage_left zspage_put_slow(struct zspages *zspages, struct zspage *zspage, u8 last, u32 count)
 {
-	struct zspage *zspage = zspage_at(zspages, number);
-	bool was_more = zspage_group(class, zspage->inuse) >= ZS_GROUPS / 2;
-	u32 end = zspage_end(zspage, class);
+	struct size_class *class = zspage->class;
+	u32 from = class_group(class, zspage->inuse);
+	u32 end = zspage_end(zspage);
 
 	if (last >= end)
-		zspages_hold(zspages, class, last + 1U, end);
-	if (zspage->inuse > count) {
-		zspage_count(zspages, class, number, zspage->inuse - count);
-		return was_more && zspage->inuse * 2U <= class->geometry.slots ? ZSPAGE_HALF :
-										 ZSPAGE_SOME;
+		class_hold(class, last + 1U, end);
+	if (zspage->inuse == count) {
+		zspage_die(zspages, zspage);
+		return ZSPAGE_NONE;
 	}
-	if (!zspage_is_full(zspage, class))
-		zspage_unlist(zspages, class, number);
-	zspage_die(class, zspage);
-	return ZSPAGE_NONE;
+	zspage_count(zspage, zspage->inuse - count);
+	return from >= ZS_GROUPS / 2 && class_group(class, zspage->inuse) < ZS_GROUPS / 2 ?
+		       ZSPAGE_HALF :
+		       ZSPAGE_SOME;
 }

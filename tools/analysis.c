@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The store itself measures: a page that is written to the one slot of a store leaves its compressed
- * size in the store's statistics. Threads share the pages out; each has a store of its own for every
- * algorithm, and counts for itself. How many zspages so many objects take then follows from the
- * allocator's classes, of which each fills one zspage after the other.
+ * The store itself measures. A page that is written to the one slot of a store leaves its
+ * compressed size in the store's statistics. Threads share the pages out; each has a store of its
+ * own for every algorithm, and counts for itself. The zspages that the objects take then follow
+ * from the allocator's classes, of which each fills one zspage after the other.
  */
 #include "analysis.h"
 
@@ -44,7 +44,7 @@ static void *zeroed(size_t count, size_t size)
 struct worker {
 	pthread_t thread;
 	struct analysis *analysis;
-	atomic_size_t *next; /* page that nobody has taken */
+	atomic_size_t *next; /* page that no thread has taken */
 	struct zram *store[ALGORITHMS];
 	struct outcome outcome[ALGORITHMS];
 	uint64_t same_filled;

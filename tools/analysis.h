@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What a store would make of pages: how small each algorithm makes them, which size classes the
- * results fall into, and how much memory these take, by the longest chain that a zspage may be.
+ * What a store would make of pages. That is the sizes that each algorithm makes of them, the size
+ * classes of these, and the memory that they take, by the longest chain.
  */
 #ifndef TOOLS_ANALYSIS_H
 #define TOOLS_ANALYSIS_H

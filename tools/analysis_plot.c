@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * An analysis drawn: the sizes of all algorithms' pages, and the overhead by the longest chain. gnuplot
- * draws: it reads a script, and writes to the file that is opened for it.
+ * An analysis drawn: the sizes of all algorithms' pages, and the overhead by the longest chain.
+ * gnuplot draws: it reads a script, and writes to the file that is opened for it.
  */
 #include <errno.h>
 #include <fcntl.h>

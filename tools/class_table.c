@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Asking the allocator for its classes: a pool with one object in each has one zspage of each, and
- * its table (zs_stats_classes()) tells the slots and pages of that.
+ * Asks the allocator for its classes. A pool with one object in each has one zspage of each; its
+ * table (zs_stats_classes()) tells the slots and pages of that.
  */
 #include "class_table.h"
 
@@ -35,7 +35,7 @@ static void visit_classes(struct class_table *table, struct zs_pool *pool)
 	}
 }
 
-/* A line of the table: class, size, zspages of 11 kinds, slots, objects, pages, pages of a zspage. */
+/* Reads a line of the table: class, size, 11 counts, slots, objects, pages, pages of a zspage. */
 static bool read_line(const char *line, size_t *index, unsigned int *slots, unsigned int *pages)
 {
 	return sscanf(line, "%zu %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %u %*u %*u %u",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The size classes that the allocator makes for a longest chain: what it says of its own, not a copy of
- * its rules.
+ * The size classes that the allocator makes for a longest chain: what it says of its own, not a
+ * copy of its rules.
  */
 #ifndef TOOLS_CLASS_TABLE_H
 #define TOOLS_CLASS_TABLE_H

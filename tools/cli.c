@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What every command has in common. argp parses; but its own errors take two lines and its exit
- * status is its own, so errors, --help and --version are handled here, once, as a child parser.
+ * What every command has in common. argp parses; but its own errors take two lines, and its exit
+ * status is its own. So a child parser here handles errors, --help and --version.
  */
 #include "cli.h"
 
@@ -58,7 +58,7 @@ static error_t parse_cli(int key, char *arg, struct argp_state *state)
 
 const struct argp cli_argp = { .options = cli_options, .parser = parse_cli };
 
-/* Reads digits alone: strtoull() would take a sign and blanks as well. */
+/* Reads digits alone: strtoull() would take a sign and blanks too. */
 static bool read_digits(const char *text, unsigned long long *number, char **end)
 {
 	if (*text < '0' || *text > '9')

@@ -4,12 +4,12 @@
  *
  * An address space is a row of page tables. Each table's pages are swapped ones, whose compressed
  * copies lie in the store, and resident ones, which are anonymous memory. The processes fill the
- * store side by side, so that their pages share zspages, and each in the order in which reclaim
- * finds pages: neighbours together, but the runs of neighbours by age, which is to say in random
- * order. So the objects lie in the store as they do in a machine that swaps.
+ * store side by side, so that their pages share zspages. Each fills it in the order in which
+ * reclaim finds pages: neighbours together, but the runs of neighbours by age, so in random order.
+ * So the objects lie in the store as they do in a machine that swaps.
  *
- * An exit walks the address space in order, as the kernel's does: the swapped slots of a table are
- * handed to the store one by one, its resident pages are gathered, and released in batches.
+ * An exit walks the address space in order, as the kernel's does. It hands the swapped slots of a
+ * table to the store one by one. It gathers the resident pages, and releases them in batches.
  */
 #include "experiment.h"
 
@@ -317,9 +317,9 @@ static void destroy_processes(const struct experiment *experiment, struct proces
 }
 
 /*
- * The size that this program, now with the resident pages but an empty store, has after the exit;
- * with room for the tables of slots and handles, which the store keeps, and for the inaccuracy of
- * the kernel's count.
+ * Returns the size that this program has after the exit, now with the resident pages but an empty
+ * store. That has room for the tables of slots and handles, which the store keeps, and for the
+ * inaccuracy of the kernel's count.
  */
 static uint64_t size_after_exit(const struct process *processes, unsigned int count)
 {
@@ -332,8 +332,8 @@ static uint64_t size_after_exit(const struct process *processes, unsigned int co
 }
 
 /*
- * Waits until the compressed memory is back: the store holds none, and the system has it. Nothing
- * is flushed: in production nobody would, and nothing may linger.
+ * Waits until the compressed memory is back: the store holds none, and the system has it. It
+ * flushes nothing: a program in production would not, and nothing may linger.
  */
 static void wait_until_back(struct zram *zram, uint64_t size, struct run *run)
 {

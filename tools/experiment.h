@@ -39,8 +39,7 @@ struct run {
 	uint64_t resident_back;
 	uint64_t store_empty; /* the store says that it holds no memory */
 	uint64_t compressed_back; /* and the system has it */
-	uint64_t
-		cpu; /* of all threads but the one that waits, until the compressed memory was back */
+	uint64_t cpu; /* of all other threads, until the compressed memory was back */
 	uint64_t fallbacks;
 	bool gave_up; /* the memory was not back within a generous time */
 	struct zram_mm_stat stored; /* before the exit */
@@ -57,7 +56,7 @@ struct experiment {
 /* Ends the command with one line where there is no such algorithm. */
 void experiment_check_algorithm(const char *algorithm);
 
-/* Pages of memory that the experiment takes, at most, for so many that are loaded. */
+/* Pages of memory that the experiment takes, at most, for @pages that are loaded. */
 uint64_t experiment_footprint(const struct experiment_options *options, uint64_t pages);
 
 void experiment_run(struct experiment *experiment);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A progress bar. Threads count their steps with one atomic addition; whichever finds that the bar
- * is out of date, and nobody else drawing, draws it.
+ * A progress bar. Threads count their steps with one atomic addition. A thread that finds the bar
+ * out of date, and no other drawing, draws it.
  */
 #include "progress.h"
 

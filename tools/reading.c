@@ -68,7 +68,7 @@ static int open_published(pid_t pid)
 	return file;
 }
 
-/* Who maps a file that others can shrink may be killed for reading it. */
+/* Returns whether a file may be mapped: one that others can shrink may kill its reader. */
 static bool may_be_mapped(int file)
 {
 	int seals = fcntl(file, F_GET_SEALS);
@@ -152,8 +152,8 @@ static _Noreturn void no_memory_for_reading(void)
 }
 
 /*
- * A copy that others do not change any more, with numbers that make sense. Each acquire pairs with the
- * release of that word: the second look at the sequence sees that it was being written.
+ * Makes a copy that others do not change any more, with numbers that make sense. Each acquire pairs
+ * with the release of that word: the second look at the sequence sees that it was being written.
  */
 static void copy_pool(struct zs_published_pool *copy, const struct zs_published_pool *pool)
 {

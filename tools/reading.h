@@ -30,9 +30,9 @@ struct reading {
 };
 
 /*
- * Asks all programs that publish and may be read, or with @pid that one. Return: 0, or for one program
- * ESRCH if there is none, EACCES if it may not be read, ENOENT if it publishes nothing, EPROTO if it
- * publishes in a way that this command does not know. No memory ends the command.
+ * Asks all programs that publish and may be read, or with @pid that one. Returns 0, or for one
+ * program an error. ESRCH: there is none. EACCES: it may not be read. ENOENT: it publishes nothing.
+ * EPROTO: it publishes in a way that this command does not know. No memory ends the command.
  */
 int reading_take(struct reading *reading, pid_t pid);
 void reading_free(struct reading *reading);

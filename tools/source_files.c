@@ -2,7 +2,7 @@
 /*
  * Pages of files, as the page cache holds them: the last one of a file is filled up with zeros.
  *
- * Trees are walked in the order of the names, so that the same files give the same pages; a file
+ * Trees are walked in the order of the names, so that the same files give the same pages. A file
  * that several names lead to is loaded once.
  */
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* `zsmalloc top`: its arguments; then read and show, once or for as long as somebody looks. */
+/* `zsmalloc top`: its arguments; then read and show, once or for as long as a user looks. */
 #include "top.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A reading on a screen, taken anew every second: the lines of top_text(), of which the screen shows as
- * many as it has room for.
+ * A reading on a screen, taken anew every second: the lines of top_text(), as far as the screen has
+ * room.
  */
 #include <curses.h>
 #include <stdlib.h>
@@ -106,7 +106,7 @@ static void draw(struct screen *screen)
 	refresh();
 }
 
-/* Does what a key asks for. False if that is to end. */
+/* Does what a key asks for. Returns false if that is the end. */
 static bool obey(struct screen *screen, int key)
 {
 	switch (key) {

@@ -13,8 +13,9 @@ void top_text(const struct reading *reading, const struct reading *before, FILE 
 void top_json(const struct reading *reading);
 
 /*
- * Shows the programs that publish, or that of @pid, until the user has had enough; @first is what they
- * told, and is freed. Return: 0, or the error of reading_take() when the program of @pid is gone.
+ * Shows the programs that publish, or that of @pid, until the user has had enough. @first is what
+ * they told, and is freed. Returns 0, or the error of reading_take() when the program of @pid is
+ * gone.
  */
 int top_screen(struct reading *first, pid_t pid);
 

@@ -3,7 +3,7 @@
  * zstd.
  *
  * Its compressor allocates the tables that it works in when it first compresses, by level and size
- * of the input. As all pages have one size, to compress one page in create() is to allocate all.
+ * of the input. All pages have one size, so compressing one page in create() allocates all.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Who owns which stripe, and the sums.
+ * The owners of stripes, and the sums.
  *
- * A thread claims the lowest free stripe when it first counts, and gives it back when it ends; the
+ * A thread claims the lowest free stripe when it first counts, and gives it back when it ends. The
  * next owner goes on from the values that it finds there.
  */
 #include <pthread.h>

@@ -7,7 +7,7 @@
  * store, that it alone writes. Threads beyond the stripes share the first one, with atomic adds.
  *
  * A stripe alone means nothing: one thread may count a page in, another count it out. The sum is
- * exact when nobody counts; a sum taken meanwhile may lag.
+ * exact when no thread counts; a sum taken meanwhile may lag.
  */
 #ifndef ZRAM_COUNTERS_H
 #define ZRAM_COUNTERS_H
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define COUNTERS_STRIPES 64
-#define COUNTERS_SHARED 0 /* the stripe that nobody owns */
+#define COUNTERS_SHARED 0 /* the stripe that has no owner */
 
 enum counter {
 	PAGES_STORED,

@@ -3,11 +3,11 @@
  * A slot of the store: 16 bytes that say where one page is.
  *
  * All that a slot says is guarded by a lock that is one bit of its state. A slot whose state is 0
- * is empty and not locked, which is how the memory of a new table comes from the system: a store
- * costs nothing for slots that were never written, and to look at one does not change that.
+ * is empty and not locked. That is how the memory of a new table comes from the system. So a store
+ * costs nothing for slots that were never written, and a look at one does not change that.
  *
- * The lock is held for a few stores of words by who changes the slot, and for the decompression of
- * one page by who reads it. Who finds it held spins briefly, then lets others run.
+ * A writer holds the lock for a few stores of words, a reader for the decompression of one page. A
+ * thread that finds it held spins briefly, then lets others run.
  */
 #ifndef ZRAM_SLOT_H
 #define ZRAM_SLOT_H
@@ -18,14 +18,14 @@
 #include <stdint.h>
 #include <xxhash.h>
 
-#define SLOT_LOCKED 1U /* somebody holds the lock */
+#define SLOT_LOCKED 1U /* a thread holds the lock */
 #define SLOT_SAME 2U /* @word, repeated, is the page; there is no object */
 #define SLOT_SIZE_SHIFT 2 /* above: the object's size in bytes, 0 if there is none */
 
 /*
  * What a slot says, as a value: what was in it, or what shall be. It is empty (all 0), or has
- * SLOT_SAME, or has an object, whose handle is @word. An object of a page's size is the page itself,
- * a smaller one is compressed.
+ * SLOT_SAME, or has an object, whose handle is @word. An object of a page's size is the page
+ * itself, a smaller one is compressed.
  */
 struct entry {
 	unsigned long word;
@@ -47,8 +47,8 @@ static inline size_t entry_size(const struct entry *entry)
 }
 
 /*
- * What notices corruption of any kind. Most algorithms decompress most of what was damaged to a
- * whole page, of garbage, and a page that is stored as it is has no form to violate.
+ * Returns what notices corruption of any kind. Most algorithms decompress most damaged data to a
+ * whole page of garbage. A page that is stored as it is has no form to violate.
  */
 static inline uint32_t entry_checksum(const void *object, size_t size)
 {

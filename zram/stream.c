@@ -50,7 +50,7 @@ int streams_create(struct streams *streams, const struct codec *codec, int level
 	return 0;
 }
 
-/* Nobody holds a stream any more. */
+/* Frees the streams, which no thread holds any more. */
 void streams_destroy(struct streams *streams)
 {
 	while (streams->count > 0)

@@ -4,8 +4,8 @@
  * each CPU, all made with the store, so that reading and writing pages allocates nothing but
  * the object.
  *
- * A thread takes its CPU's stream, or one that is free, or else waits for its CPU's. Who holds a
- * stream may take a slot's lock, never the other way round.
+ * A thread takes its CPU's stream, or one that is free, or else waits for its CPU's. The
+ * holder of a stream may take a slot's lock, never the other way round.
  */
 #ifndef ZRAM_STREAM_H
 #define ZRAM_STREAM_H

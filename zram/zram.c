@@ -3,20 +3,19 @@
  * The compressed page store: what zram does with zsmalloc.
  *
  * A store is a table of slots, one for each page, and a zsmalloc pool with the objects that the
- * slots name. A page goes in by being compressed into an object of its own and swapping that into
- * the slot; whatever can fail is done before the swap.
+ * slots name. A writer compresses a page into an object of its own, and swaps that into the slot.
+ * All that can fail comes before the swap.
  *
  * Concurrency
  *
- * - What a slot says is guarded by the slot's lock (slot.h), and to hold the lock is to keep the
- *   slot's object alive: an object is freed only by who took it out of the slot, after unlocking.
+ * - The slot's lock (slot.h) guards what a slot says, and keeps the slot's object alive. The thread
+ *   that took an object out of the slot frees it, after unlocking.
  * - A stream's mutex (stream.h) comes before a slot's lock: a reader or writer takes its stream
- *   first. Of the pool, only zs_obj_read_begin(), zs_obj_read_end() and zs_obj_write(), which take
- *   no lock, or one for a moment while or after the pool is compacted, are called under a slot's
- *   lock. No two streams and no two slots are ever held at once.
+ *   first. Under a slot's lock it calls only reads and writes of the pool, which take a lock for a
+ *   moment at most. No two streams and no two slots are ever held at once.
  * - The counts are per thread (counters.h); max_used_pages, which only writers touch, is an atomic
- *   in a cache line of its own. So zram_slot_free_notify(), which a process's exit calls for each of
- *   its pages, writes nothing that another thread writes, except in the pool.
+ *   in a cache line of its own. An exit calls zram_slot_free_notify() for each of its pages. That
+ *   writes nothing that another thread writes, except in the pool.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -41,7 +40,7 @@ static bool index_is_valid(const struct zram *zram, uint64_t index)
  * Creation.
  */
 
-#define OPTIONS_MOST 4096 /* bytes; more is a size that nobody has set */
+#define OPTIONS_MOST 4096 /* bytes; more is a size that was never set */
 
 /* Options of the size that the caller knows, as this library knows them. */
 static bool read_options(const struct zram_options *options, struct zram_options *own)
@@ -60,7 +59,7 @@ static bool read_options(const struct zram_options *options, struct zram_options
 	return own->disksize != 0 && own->free_policy <= ZRAM_FREE_NOW;
 }
 
-/* Whole pages for so many bytes. */
+/* Returns the whole pages that @bytes bytes take. */
 static uint64_t pages_for(const struct zram *zram, uint64_t bytes)
 {
 	return bytes / zram->page_size + (bytes % zram->page_size != 0);
@@ -135,10 +134,10 @@ destroy_streams:
  * each CPU.
  *
  * Context: Any thread. May sleep.
- * Return: the store; or NULL and errno: EINVAL if @options is NULL or holds a value that is not
- * possible (no disksize, an algorithm that this library was not built with, a level that the
- * algorithm does not have, a free policy that does not exist, a field that this version does not
- * know), ENOMEM if there is no memory.
+ * Return: the store, or NULL and errno. EINVAL: @options is NULL or holds a value that is not
+ * possible. That is no disksize, an algorithm that this library was not built with, a level that
+ * the algorithm does not have. It is also an unknown free policy, and a field that this version
+ * does not know. ENOMEM: there is no memory.
  */
 struct zram *zram_create(const struct zram_options *options)
 {
@@ -177,7 +176,7 @@ struct zram *zram_create(const struct zram_options *options)
  * zram_destroy() - end a store, its pages and its pool.
  * @zram: the store; NULL is ignored
  *
- * Context: May sleep. Nobody may use the store any more, nor its pool.
+ * Context: May sleep. No thread uses the store any more, nor its pool.
  */
 void zram_destroy(struct zram *zram)
 {
@@ -262,7 +261,7 @@ static bool over_limit(struct zram *zram)
 
 /*
  * Memory for an object, within the limit. The limit is checked with the new object in place, so
- * that writers who allocate at the same time cannot exceed it together. Objects that wait in the
+ * that writers that allocate at the same time cannot exceed it together. Objects that wait in the
  * deferred queue are no reason to fail a write.
  */
 static unsigned long allocate(struct zram *zram, size_t size)
@@ -342,7 +341,7 @@ static int store_object(struct zram *zram, struct slot *slot, const void *page)
 		goto put_stream;
 	}
 	if (size == 0) {
-		/* Copied, so that what is checked is what is stored, whoever writes to the page. */
+		/* Copied, so that what is checked is what is stored, even if the page changes. */
 		size = (ssize_t)zram->page_size;
 		memcpy(stream->buffer, page, zram->page_size);
 	}
@@ -396,12 +395,11 @@ static int load_object(struct zram *zram, struct stream *stream, const struct en
  *
  * All or nothing: a call that fails leaves the old page as it was, and what was counted.
  *
- * An object of the same size class is written over; else the one that is replaced is freed at once,
- * whatever the free policy: to overwrite is the caller's own time, and its memory may be what the
- * next write needs.
+ * An object of the same size class is written over. Else the call frees the one that it replaces,
+ * whatever the free policy: the next write may need the memory.
  *
  * Context: Any thread. May sleep.
- * Return: 0; -EINVAL if @zram or @page is NULL or @index out of range; -ENOMEM if there is no
+ * Return: 0. -EINVAL: @zram or @page is NULL, or @index is out of range. -ENOMEM: there is no
  * memory, or none within the store's limit.
  */
 int zram_write_page(struct zram *zram, uint64_t index, const void *page)
@@ -475,9 +473,9 @@ static __always_inline struct entry take_entry(struct zram *zram, uint64_t index
  * @zram: the store
  * @index: the page's index, from 0
  *
- * The page reads as zeros from now on. Its object is freed by the store's free policy: by default
- * it is handed to zs_free_deferred(), and its memory is back at the latest when
- * zs_free_deferred_flush() of the store's pool returns.
+ * The page reads as zeros from now on. Its object is freed by the store's free policy. By default
+ * that is zs_free_deferred(): the memory is back at the latest when zs_free_deferred_flush() of the
+ * store's pool returns.
  *
  * Context: Any thread. Under %ZRAM_FREE_DEFERRED it neither allocates nor waits, except for another
  * thread that reads or writes the same page at this moment.
@@ -543,7 +541,7 @@ int zram_discard(struct zram *zram, uint64_t index, uint64_t count)
  * @stat: filled in; see struct zram_mm_stat
  *
  * The fields are exact when no other thread uses the store, and each for itself may lag otherwise.
- * Objects that wait in the deferred queue count in mem_used_total only.
+ * mem_used_total leaves out an estimate of the objects that wait in the deferred queue.
  *
  * Context: Any thread.
  */
@@ -574,7 +572,7 @@ void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat)
 }
 
 /**
- * zram_get_pool() - the store's pool, for its statistics, zs_compact() and zs_free_deferred_flush().
+ * zram_get_pool() - the store's pool, for statistics, zs_compact(), zs_free_deferred_flush().
  * @zram: the store
  *
  * Context: Any thread. The pool lives as long as the store; its objects are the store's.

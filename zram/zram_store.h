@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What a store is made of. What a page's slot freed on the exit path reads comes first; what writers
+ * What a store is made of. First comes what the exit path reads to free a page's slot. What writers
  * of pages change has cache lines of its own.
  */
 #ifndef ZRAM_ZRAM_STORE_H

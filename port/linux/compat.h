@@ -9,6 +9,7 @@
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/version.h>
 
 #ifndef CONFIG_64BIT
@@ -22,40 +23,10 @@
 #endif
 #define COMPAT_SERIES(major, minor)                                                                \
 	(LINUX_VERSION_CODE >> 8 == KERNEL_VERSION(major, minor, 0) >> 8)
-#define COMPAT_7_3 (LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)) /* and, it is hoped, later */
+#define COMPAT_7_3 (LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)) /* and later ones, untried */
 
 #if !COMPAT_SERIES(6, 1) && !COMPAT_SERIES(6, 12) && !COMPAT_7_3
 #error "zsmalloc is for Linux 6.1, 6.12 and 7.3: it was never tried with this one"
-#endif
-
-/*
- * User Mode Linux has a full fence for each acquire and release. The processors of x86 that it runs on order
- * all but a store with a later load by themselves, as their own kernels rely on.
- */
-#if IS_ENABLED(CONFIG_UML) && defined(CONFIG_X86_64)
-#undef smp_load_acquire
-#undef smp_store_release
-#define smp_load_acquire(p)                                                                        \
-	({                                                                                         \
-		typeof(*(p)) loaded_ = READ_ONCE(*(p));                                            \
-		barrier();                                                                         \
-		loaded_;                                                                           \
-	})
-#define smp_store_release(p, value)                                                                \
-	do {                                                                                       \
-		barrier();                                                                         \
-		WRITE_ONCE(*(p), value);                                                           \
-	} while (0)
-#define atomic_read_acquire(v) smp_load_acquire(&(v)->counter)
-#define atomic_set_release(v, value) smp_store_release(&(v)->counter, value)
-#define atomic64_read_acquire(v) smp_load_acquire(&(v)->counter)
-#define atomic64_set_release(v, value) smp_store_release(&(v)->counter, value)
-#endif
-
-#if COMPAT_SERIES(6, 1)
-#include <asm/unaligned.h>
-#else
-#include <linux/unaligned.h>
 #endif
 
 /* What the kernel has: objects that are mapped; a node for zs_malloc(); zpool, zswap's way in. */
@@ -85,38 +56,8 @@
 #define COMPAT_ZPOOL_UNIT 1
 #endif
 
-/*
- * Movable pages. All under the lock of the page.
- */
-#if !COMPAT_7_3
-
-static inline int compat_movable_register(const struct movable_operations *ops)
-{
-	return 0;
-}
-
-static inline void compat_movable_unregister(void)
-{
-}
-
-static inline void compat_page_movable(struct page *page, const struct movable_operations *ops)
-{
-	__SetPageMovable(page, ops);
-}
-
-/* No longer movable, its owner is about to free it. */
-static inline void compat_page_unmovable(struct page *page)
-{
-	__ClearPageMovable(page);
-}
-
-/* A word of the page that is its owner's. */
-static inline unsigned long *compat_page_word(struct page *page)
-{
-	return &page->index;
-}
-
-#else
+/* Movable pages. Context: the page is locked. */
+#if COMPAT_7_3
 
 static inline int compat_movable_register(const struct movable_operations *ops)
 {
@@ -134,76 +75,73 @@ static inline void compat_page_movable(struct page *page, const struct movable_o
 	SetPageMovableOps(page);
 }
 
-/* The page's type tells the kernel until it is freed. */
+/* The page's type stays until the page is free. */
 static inline void compat_page_unmovable(struct page *page)
 {
 }
 
-static inline unsigned long *compat_page_word(struct page *page)
+#else
+
+static inline int compat_movable_register(const struct movable_operations *ops)
 {
-	return &page->__folio_index;
+	return 0;
+}
+
+static inline void compat_movable_unregister(void)
+{
+}
+
+static inline void compat_page_movable(struct page *page, const struct movable_operations *ops)
+{
+	__SetPageMovable(page, ops);
+}
+
+static inline void compat_page_unmovable(struct page *page)
+{
+	__ClearPageMovable(page);
 }
 
 #endif
 
-/* Shrinkers: one that is allocated, or one within a structure of one's own. */
-struct compat_shrinker {
-#if COMPAT_SERIES(6, 1)
-	struct shrinker shrinker;
-#endif
-	struct shrinker *registered; /* NULL: none */
-	void *owner;
-};
-
-typedef unsigned long (*compat_shrink_fn)(struct shrinker *shrinker,
-					  struct shrink_control *control);
-
+/* Shrinkers. compat_shrinker_free() also takes one that was never registered. */
 #if COMPAT_SERIES(6, 1)
 
-static inline void *compat_shrinker_owner(struct shrinker *shrinker)
+static inline struct shrinker *compat_shrinker_alloc(void)
 {
-	return container_of(shrinker, struct compat_shrinker, shrinker)->owner;
+	struct shrinker *shrinker = kzalloc(sizeof(*shrinker), GFP_KERNEL);
+
+	if (shrinker)
+		shrinker->seeks = DEFAULT_SEEKS;
+	return shrinker;
 }
 
-static inline void compat_shrinker_register(struct compat_shrinker *shrinker, const char *name,
-					    compat_shrink_fn count, compat_shrink_fn scan)
+static inline int compat_shrinker_register(struct shrinker *shrinker)
 {
-	shrinker->shrinker.count_objects = count;
-	shrinker->shrinker.scan_objects = scan;
-	shrinker->shrinker.seeks = DEFAULT_SEEKS;
-	if (!register_shrinker(&shrinker->shrinker, "mm-zspool:%s", name))
-		shrinker->registered = &shrinker->shrinker;
+	return register_shrinker(shrinker, "mm-zspool");
 }
 
-static inline void compat_shrinker_unregister(struct compat_shrinker *shrinker)
+static inline void compat_shrinker_free(struct shrinker *shrinker)
 {
-	if (shrinker->registered)
-		unregister_shrinker(shrinker->registered);
+	unregister_shrinker(shrinker);
+	kfree(shrinker);
 }
 
 #else
 
-static inline void *compat_shrinker_owner(struct shrinker *shrinker)
+static inline struct shrinker *compat_shrinker_alloc(void)
 {
-	return ((struct compat_shrinker *)shrinker->private_data)->owner;
+	return shrinker_alloc(0, "mm-zspool");
 }
 
-static inline void compat_shrinker_register(struct compat_shrinker *shrinker, const char *name,
-					    compat_shrink_fn count, compat_shrink_fn scan)
+static inline int compat_shrinker_register(struct shrinker *shrinker)
 {
-	shrinker->registered = shrinker_alloc(0, "mm-zspool:%s", name);
-	if (!shrinker->registered)
-		return;
-	shrinker->registered->count_objects = count;
-	shrinker->registered->scan_objects = scan;
-	shrinker->registered->private_data = shrinker;
-	shrinker_register(shrinker->registered);
+	shrinker_register(shrinker);
+	return 0;
 }
 
-static inline void compat_shrinker_unregister(struct compat_shrinker *shrinker)
+static inline void compat_shrinker_free(struct shrinker *shrinker)
 {
-	if (shrinker->registered)
-		shrinker_free(shrinker->registered);
+	shrinker_free(shrinker);
 }
 
 #endif

@@ -27,14 +27,13 @@ static int deferred_free_show(struct seq_file *seq, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(deferred_free);
 
-/* Pages in zspages, free pages that wait for the worker, pages that the kernel has moved. */
+/* Pages of the pool; of all pools those that wait for the worker, and those that the kernel has moved. */
 static int pages_show(struct seq_file *seq, void *unused)
 {
-	struct zs_pool *pool = seq->private;
+	const struct port_store *store = &runtime.zspages.store;
 
-	seq_printf(seq, "used: %lu\nfree: %lu\nmigrated: %llu\n", core_get_total_pages(pool),
-		   READ_ONCE(pool->zspages.store.pages),
-		   (u64)atomic64_read(&pool->zspages.store.migrated));
+	seq_printf(seq, "used: %lu\nfree: %lu\nmigrated: %llu\n", pool_total_pages(seq->private),
+		   READ_ONCE(store->pages), (u64)atomic64_read(&store->migrated));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(pages);
@@ -49,7 +48,7 @@ struct dentry *debugfs_add_pool(struct zs_pool *pool)
 	return dir;
 }
 
-/* Waits for whoever is just reading. */
+/* Waits for readers of the files. */
 void debugfs_remove_pool(struct dentry *dir)
 {
 	debugfs_remove_recursive(dir);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * What the module exports: the kernel's own API of zsmalloc, as this kernel has it, and the deferred
- * free. Whoever was built against the kernel's zsmalloc, zram.ko for one, takes this for it.
+ * free. A module that was built against the kernel's zsmalloc, zram.ko for one, takes this for it.
  */
 #include <linux/atomic.h>
 #include <linux/export.h>
@@ -25,7 +25,9 @@ EXPORT_SYMBOL_GPL(zs_create_pool);
 
 /**
  * zs_destroy_pool() - free a pool and all that is in it.
- * @pool: the pool, which nobody else uses any more; pending deferred frees are done first
+ * @pool: the pool, which no task uses any more
+ *
+ * Frees what is pending first.
  *
  * Context: May sleep.
  */
@@ -48,7 +50,7 @@ EXPORT_SYMBOL_GPL(zs_destroy_pool);
  */
 unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp COMPAT_MALLOC_NID)
 {
-	return core_malloc(pool, size, gfp, COMPAT_NID);
+	return pool_malloc(pool, size, gfp, COMPAT_NID);
 }
 EXPORT_SYMBOL_GPL(zs_malloc);
 
@@ -57,17 +59,14 @@ EXPORT_SYMBOL_GPL(zs_malloc);
  * @pool: the pool
  * @handle: what zs_malloc() returned; 0 and error values are ignored
  *
- * With the module parameter deferred, which is on by default, this is zs_free_deferred(): so that
- * an unmodified zram's frees don't hold up an exiting process.
+ * With the module parameter deferred, which is on by default, this is zs_free_deferred(). So the
+ * frees of an unmodified zram don't hold up an exiting process.
  *
  * Context: Any but an interrupt.
  */
 void zs_free(struct zs_pool *pool, unsigned long handle)
 {
-	if (READ_ONCE(zs_deferred))
-		core_free_deferred(pool, handle);
-	else
-		core_free(pool, handle);
+	host_free(pool, handle);
 }
 EXPORT_SYMBOL_GPL(zs_free);
 
@@ -76,15 +75,15 @@ EXPORT_SYMBOL_GPL(zs_free);
  * @pool: the pool
  * @handle: what zs_malloc() returned; 0 and error values are ignored
  *
- * The handle is dead when this returns; the object's memory is the pool's again at the latest when
- * a later zs_free_deferred_flush() returns. If the queue can't take the handle at once, the object is
+ * The handle is dead when this returns. The object's memory is the pool's again at the latest when a
+ * later zs_free_deferred_flush() returns. If the queue can't take the handle at once, the object is
  * freed at once.
  *
  * Context: Any but an interrupt, under any lock of the caller's. Never sleeps or allocates.
  */
 void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	core_free_deferred(pool, handle);
+	host_free_deferred(pool, handle);
 }
 EXPORT_SYMBOL_GPL(zs_free_deferred);
 
@@ -98,7 +97,7 @@ EXPORT_SYMBOL_GPL(zs_free_deferred);
  */
 void zs_free_deferred_flush(struct zs_pool *pool)
 {
-	core_free_deferred_flush(pool);
+	drain_flush();
 }
 EXPORT_SYMBOL_GPL(zs_free_deferred_flush);
 
@@ -111,33 +110,37 @@ EXPORT_SYMBOL_GPL(zs_free_deferred_flush);
  */
 size_t zs_huge_class_size(struct zs_pool *pool)
 {
-	return core_huge_class_size(pool);
+	return pool_huge_size(pool);
 }
 EXPORT_SYMBOL_GPL(zs_huge_class_size);
 
 /**
- * zs_get_total_pages() - how many pages the pool's zspages have.
+ * zs_get_total_pages() - how many pages the pool's zspages hold.
  * @pool: the pool
+ *
+ * Leaves out an estimate of what waits to be freed: zram compares the total with its limit.
  *
  * Context: Any.
  * Return: the number.
  */
 unsigned long zs_get_total_pages(struct zs_pool *pool)
 {
-	return core_get_total_pages(pool);
+	return pool_total_pages(pool);
 }
 EXPORT_SYMBOL_GPL(zs_get_total_pages);
 
 /**
  * zs_compact() - move objects together and give back the pages that this frees.
- * @pool: the pool; its deferred frees are done first
+ * @pool: the pool
+ *
+ * Does the deferred frees first.
  *
  * Context: May sleep.
  * Return: the number of pages that moving objects freed.
  */
 unsigned long zs_compact(struct zs_pool *pool)
 {
-	return core_compact(pool);
+	return pool_compact(pool);
 }
 EXPORT_SYMBOL_GPL(zs_compact);
 
@@ -165,7 +168,7 @@ EXPORT_SYMBOL_GPL(zs_pool_stats);
  */
 unsigned int zs_lookup_class_index(struct zs_pool *pool, unsigned int size)
 {
-	return core_lookup_class_index(pool, size);
+	return pool_class_index(pool, size);
 }
 EXPORT_SYMBOL_GPL(zs_lookup_class_index);
 #endif
@@ -180,7 +183,7 @@ EXPORT_SYMBOL_GPL(zs_lookup_class_index);
  * A CPU has one object mapped at a time.
  *
  * Context: Any but an interrupt; the caller doesn't sleep until zs_unmap_object().
- * Return: where the bytes are, valid until zs_unmap_object(); NULL for a handle of no object.
+ * Return: the bytes' address, valid until zs_unmap_object(); NULL for a handle of no object.
  */
 void *zs_map_object(struct zs_pool *pool, unsigned long handle, enum zs_mapmode mode)
 {
@@ -209,12 +212,12 @@ EXPORT_SYMBOL_GPL(zs_unmap_object);
  * @local_copy: memory for as many, used if the object spans pages; NULL if it is known not to
  *
  * Context: Any but an interrupt.
- * Return: where the object is, valid until zs_obj_read_end(); NULL for a handle of no object.
+ * Return: the object's address, valid until zs_obj_read_end(); NULL for a handle of no object.
  */
 void *zs_obj_read_begin(struct zs_pool *pool, unsigned long handle, size_t mem_len,
 			void *local_copy)
 {
-	return core_obj_read_begin(pool, handle, mem_len, local_copy);
+	return pool_read_begin(pool, handle, mem_len, local_copy);
 }
 EXPORT_SYMBOL_GPL(zs_obj_read_begin);
 
@@ -229,7 +232,7 @@ EXPORT_SYMBOL_GPL(zs_obj_read_begin);
  */
 void zs_obj_read_end(struct zs_pool *pool, unsigned long handle, size_t mem_len, void *handle_mem)
 {
-	core_obj_read_end(pool, handle, mem_len, handle_mem);
+	pool_read_end(pool, handle, mem_len, handle_mem);
 }
 EXPORT_SYMBOL_GPL(zs_obj_read_end);
 
@@ -273,7 +276,7 @@ EXPORT_SYMBOL_GPL(zs_obj_read_sg_end);
  */
 void zs_obj_write(struct zs_pool *pool, unsigned long handle, void *handle_mem, size_t mem_len)
 {
-	core_obj_write(pool, handle, handle_mem, mem_len);
+	pool_write(pool, handle, handle_mem, mem_len);
 }
 EXPORT_SYMBOL_GPL(zs_obj_write);
 #endif

@@ -9,30 +9,59 @@
 #include <linux/types.h>
 
 #include "compat.h"
-#include "core.h"
 
 struct scatterlist;
+struct zs_pool;
 
-/* Module parameters. */
-extern bool zs_deferred;
-extern unsigned int zs_deferred_budget_mb;
-extern unsigned int zs_deferred_delay_ms;
-extern unsigned int zs_drain_workers;
-
-/* Pools and what comes with them in the kernel: debugfs, a shrinker. */
+/* Pools and what comes with them in the kernel: parameters, debugfs, a shrinker. */
 struct zs_pool *host_create_pool(const char *name);
 void host_destroy_pool(struct zs_pool *pool);
+void host_free(struct zs_pool *pool, unsigned long handle);
+void host_free_deferred(struct zs_pool *pool, unsigned long handle);
 unsigned long host_pages_compacted(const struct zs_pool *pool);
 
+/* Of the core, what is exported as it is. Files that know pool.h, too, compare the two. */
+unsigned long pool_malloc(struct zs_pool *pool, size_t size, gfp_t flags, int nid);
+void *pool_read_begin(struct zs_pool *pool, unsigned long handle, size_t len, void *local_copy);
+void pool_read_end(struct zs_pool *pool, unsigned long handle, size_t len, const void *memory);
+void pool_write(struct zs_pool *pool, unsigned long handle, const void *from, size_t len);
+unsigned long pool_compact(struct zs_pool *pool);
+unsigned long pool_total_pages(const struct zs_pool *pool);
+size_t pool_huge_size(const struct zs_pool *pool);
+unsigned int pool_class_index(const struct zs_pool *pool, size_t size);
+u64 drain_flush(void);
+
 /* Access to objects as the kernels want it. */
+#if COMPAT_MAP
 int map_init(void);
 void map_exit(void);
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write);
 void map_end(struct zs_pool *pool, unsigned long handle);
+#else
+static inline int map_init(void)
+{
+	return 0;
+}
+
+static inline void map_exit(void)
+{
+}
+
 void sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg, size_t len);
 void sg_end(struct zs_pool *pool, unsigned long handle);
+#endif
 
+#if COMPAT_ZPOOL
 void zpool_init(void);
 void zpool_exit(void);
+#else
+static inline void zpool_init(void)
+{
+}
+
+static inline void zpool_exit(void)
+{
+}
+#endif
 
 #endif /* ZS_HOST_H */

@@ -8,35 +8,48 @@
 #include "../../src/pool.h"
 #include "host.h"
 
-extern struct workqueue_struct *port_workqueue; /* unbound; makes progress under reclaim */
-int port_workqueue_init(void);
-void port_workqueue_exit(void);
+struct pool_config host_config(void);
 
-extern const struct movable_operations port_movable_ops;
-int migrate_init(void);
-void migrate_exit(void);
+int pools_init(void);
+void pools_exit(void);
 
 void debugfs_init(void);
 void debugfs_exit(void);
 struct dentry *debugfs_add_pool(struct zs_pool *pool);
 void debugfs_remove_pool(struct dentry *dir);
 
-void shrinker_add_pool(struct compat_shrinker *shrinker, struct zs_pool *pool);
+extern const struct movable_operations port_movable_ops;
+int migrate_init(void);
+void migrate_exit(void);
 
-/* Pages of a chain and of the store, see store.c. Under the lock of the page. */
-void port_page_own(struct page *page, struct port_store *store, struct port_chain *chain);
+/* Pages of the store: see store.c. */
+void port_page_own(struct page *page);
 void port_page_disown(struct page *page);
 
-static inline struct port_chain *port_page_chain(struct page *page)
+/*
+ * The private word of a page of the store: of which zspage it is, or was a moment ago. It is 0 while the
+ * page waits in a bag.
+ *
+ *   word   0 | zspage 31 | lock 8 | 1
+ */
+#define PAGE_WORD_NAMED 1UL
+#define PAGE_WORD_LOCK_SHIFT 1
+#define PAGE_WORD_ZSPAGE_SHIFT 9
+
+static inline unsigned long page_word_make(u8 lock, u32 number)
 {
-	return (struct port_chain *)page_private(page);
+	return (unsigned long)number << PAGE_WORD_ZSPAGE_SHIFT |
+	       (unsigned long)lock << PAGE_WORD_LOCK_SHIFT | PAGE_WORD_NAMED;
 }
 
-static inline struct zs_pool *port_page_pool(struct page *page)
+static inline u8 page_word_lock(unsigned long word)
 {
-	struct port_store *store = (struct port_store *)*compat_page_word(page);
+	return (u8)(word >> PAGE_WORD_LOCK_SHIFT);
+}
 
-	return container_of(store, struct zs_pool, zspages.store);
+static inline u32 page_word_zspage(unsigned long word)
+{
+	return (u32)(word >> PAGE_WORD_ZSPAGE_SHIFT);
 }
 
 #endif /* ZS_HOST_POOL_H */

@@ -1,125 +1,120 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Objects as kernels before 6.15 look at them, mapped, and as scatterlists.
- *
- * Both pin the object. One that lies in one page is mapped by telling where it is; one that spans two
- * is copied to this CPU's buffer, and back if it was written, with preemption disabled in between.
+ * Objects as the kernels look at them beside zs_obj_read_begin(): before 6.15 mapped, later also as
+ * scatterlists. Both keep the object where it is, as any reader does.
  */
 #include <linux/percpu.h>
-#include <linux/preempt.h>
 #include <linux/scatterlist.h>
 
+#include "../../src/read.h"
 #include "host_pool.h"
 
+#if COMPAT_MAP
+
+/*
+ * An object that lies in one page is mapped by its address. One that spans two is copied to this
+ * CPU's buffer, and back if it was written; in between the CPU does not preempt.
+ */
 struct map_area {
-	void *buffer; /* of a page */
-	bool write; /* the object that is in it has to be written back */
+	bool write; /* the object in the buffer has to be written back */
+	char buffer[PAGE_SIZE];
 };
 
-static DEFINE_PER_CPU(struct map_area, map_areas);
+static struct map_area __percpu *map_areas;
 
 int map_init(void)
 {
-	unsigned int cpu;
-
-	if (!COMPAT_MAP)
-		return 0;
-	for_each_possible_cpu(cpu)
-	{
-		struct map_area *area = per_cpu_ptr(&map_areas, cpu);
-
-		area->buffer = (void *)__get_free_page(GFP_KERNEL);
-		if (!area->buffer) {
-			map_exit();
-			return -ENOMEM;
-		}
-	}
-	return 0;
+	map_areas = alloc_percpu(struct map_area);
+	return map_areas ? 0 : -ENOMEM;
 }
 
 void map_exit(void)
 {
-	unsigned int cpu;
-
-	for_each_possible_cpu(cpu)
-	{
-		struct map_area *area = per_cpu_ptr(&map_areas, cpu);
-
-		free_page((unsigned long)area->buffer);
-		area->buffer = NULL;
-	}
+	free_percpu(map_areas);
 }
 
-/* Of a pinned object, bytes. If somebody has freed it, which is a misuse, that of some class. */
-static size_t slot_size(struct zs_pool *pool, unsigned long handle)
+/* Returns the address of an object that lies in one page, or NULL if it spans two. */
+static void *object_in_page(const struct object *object)
 {
-	return entry_size_class(pool, handle_word(&pool->handles, (u32)handle))->size;
+	return object_at(object, object->size);
 }
 
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write)
 {
-	struct zspage *zspage;
 	struct map_area *area;
-	size_t offset, size;
+	struct object object;
 	void *memory;
 
-	zspage = object_get(pool, handle, 0, &offset);
-	if (!zspage)
+	if (!read_begin(pool, handle, &object)) {
+		misuse_handle(pool, "zs_map_object", handle);
 		return NULL;
-	size = slot_size(pool, handle);
-	memory = port_chain_at(&zspage->chain, offset, size);
+	}
+	memory = object_in_page(&object);
 	if (memory)
 		return memory;
-	preempt_disable();
-	area = this_cpu_ptr(&map_areas);
+	area = get_cpu_ptr(map_areas);
 	area->write = write;
 	if (read)
-		port_chain_read(&zspage->chain, offset, area->buffer, size);
+		port_chain_read(&object.ref->zspage->chain, object.offset, area->buffer,
+				object.size);
 	return area->buffer;
 }
 
 void map_end(struct zs_pool *pool, unsigned long handle)
 {
-	size_t offset, size;
-	struct zspage *zspage = object_pinned(pool, handle, &offset);
+	struct object object;
 
-	if (!zspage)
+	if (!read_again(pool, handle, &object)) {
+		misuse_handle(pool, "zs_unmap_object", handle);
 		return;
-	size = slot_size(pool, handle);
-	if (!port_chain_at(&zspage->chain, offset, size)) {
-		struct map_area *area = this_cpu_ptr(&map_areas);
+	}
+	if (!object_in_page(&object)) {
+		struct map_area *area = this_cpu_ptr(map_areas);
 
 		if (area->write)
-			port_chain_write(&zspage->chain, offset, area->buffer, size);
-		preempt_enable();
+			port_chain_write(&object.ref->zspage->chain, object.offset, area->buffer,
+					 object.size);
+		put_cpu_ptr(map_areas);
 	}
-	zspage_unpin(zspage);
+	read_end(&object);
 }
+
+#else
 
 void sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg, size_t len)
 {
-	struct zspage *zspage;
-	size_t offset, first;
+	struct object object;
 	struct page **page;
+	size_t first;
 
-	zspage = object_get(pool, handle, len, &offset);
-	if (!zspage) {
-		sg_init_table(sg, 1);
+	sg_init_table(sg, 1);
+	if (!read_begin(pool, handle, &object)) {
+		misuse_handle(pool, "zs_obj_read_sg_begin", handle);
 		return;
 	}
-	page = &zspage->chain.page[offset >> PAGE_SHIFT];
-	first = min_t(size_t, len, PAGE_SIZE - offset_in_page(offset));
-	sg_init_table(sg, first < len ? 2 : 1);
-	sg_set_page(sg, page[0], (unsigned int)first, offset_in_page(offset));
+	if (len > object.size) {
+		read_end(&object);
+		misuse_pool(pool, "zs_obj_read_sg_begin",
+			    "access beyond the end of the slot of handle", handle);
+		return;
+	}
+	page = &object.ref->zspage->chain.page[object.offset >> PAGE_SHIFT];
+	first = min_t(size_t, len, PAGE_SIZE - offset_in_page(object.offset));
+	if (first < len)
+		sg_init_table(sg, 2);
+	sg_set_page(sg, page[0], (unsigned int)first, offset_in_page(object.offset));
 	if (first < len)
 		sg_set_page(sg_next(sg), page[1], (unsigned int)(len - first), 0);
 }
 
 void sg_end(struct zs_pool *pool, unsigned long handle)
 {
-	size_t offset;
-	struct zspage *zspage = object_pinned(pool, handle, &offset);
+	struct object object;
 
-	if (zspage)
-		zspage_unpin(zspage);
+	if (read_again(pool, handle, &object))
+		read_end(&object);
+	else
+		misuse_handle(pool, "zs_obj_read_sg_end", handle);
 }
+
+#endif

@@ -2,24 +2,72 @@
 /*
  * Moving the pages of chains: what the kernel's memory compaction does to make large free runs.
  *
- * A page knows its chain and its pool, and is locked by the kernel while it is moved. The pool can't
- * go meanwhile: it takes the lock of each of its pages before it gives it back. Under the class lock
- * it is certain whether the chain's zspage lives and has this page; frozen, nobody reads it. Then
- * the page's bytes move, and handles, which name slots, never notice. A zspage that a reader or a
- * chunk of the deferred queue has pinned stays where it is.
+ *   page ── private word ─> class lock, zspage number ─> ref ─> zspage ─> chain
+ *
+ * The word is a hint. Under the lock that it names, a ref that is live and of that lock keeps its
+ * zspage, and the chain says whether the page is there. The zspage is frozen then, as compaction does
+ * it: see read.h. If no reader is at an object in the page, the page's bytes move. Handles, which name
+ * slots, never notice.
  */
 #include <linux/highmem.h>
 #include <linux/vmstat.h>
 
+#include "../../src/read.h"
 #include "host_pool.h"
 
-/* Where the page is in the chain; NULL if it is not. Under the class lock. */
-static struct page **chain_find(struct port_chain *chain, unsigned int pages, struct page *page)
+/* Returns the zspage that a page's word names, or NULL. Context: the lock that it names is held. */
+static struct zspage *word_zspage(unsigned long word)
 {
-	for (unsigned int i = 0; i < pages; i++)
-		if (chain->page[i] == page)
-			return &chain->page[i];
-	return NULL;
+	const struct zspage_ref *ref = zspage_ref(&runtime.zspages, page_word_zspage(word));
+	u64 where = READ_ONCE(ref->where);
+
+	port_assert_held(class_lock_at(page_word_lock(word)));
+	if (!(where & WHERE_LIVE) || where_lock(where) != page_word_lock(word))
+		return NULL;
+	return ref->zspage;
+}
+
+/* Returns where a page is in a zspage's chain; the chain's length if it is not there. */
+static u32 chain_find(const struct zspage *zspage, const struct page *page)
+{
+	u32 i = 0;
+
+	while (i < zspage->class->geometry.pages && zspage->chain.page[i] != page)
+		i++;
+	return i;
+}
+
+/* Returns whether a reader may be at an object that lies in a page of a frozen zspage, or reaches into it. */
+static bool chain_page_is_read(struct zspage *zspage, u32 page)
+{
+	const struct geometry *geometry = &zspage->class->geometry;
+	u32 end = min_t(u32, DIV_ROUND_UP((page + 1) * PAGE_SIZE, geometry->size), geometry->slots);
+
+	for (u32 slot = page * PAGE_SIZE / geometry->size; slot < end; slot++)
+		if (zspage_slot_used(zspage, slot) && object_is_read(zspage_handles(zspage)[slot]))
+			return true;
+	return false;
+}
+
+/* Puts @to, with the bytes, in the place of a page of a zspage. Context: the class lock is held. */
+static int chain_replace(struct zspage *zspage, struct page *from, struct page *to)
+{
+	u32 place = chain_find(zspage, from);
+	bool read;
+
+	if (place == zspage->class->geometry.pages)
+		return -EBUSY;
+	zspage_freeze(zspage);
+	read = chain_page_is_read(zspage, place);
+	if (!read) {
+		copy_highpage(to, from);
+		port_page_own(to);
+		set_page_private(to, page_word_make(zspage->class->lock_number, zspage->number));
+		get_page(to);
+		zspage->chain.page[place] = to;
+	}
+	zspage_thaw(zspage);
+	return read ? -EBUSY : 0;
 }
 
 static bool isolate_page(struct page *page, isolate_mode_t mode)
@@ -33,32 +81,21 @@ static void putback_page(struct page *page)
 
 static int migrate_page(struct page *to, struct page *from, enum migrate_mode mode)
 {
-	struct port_chain *chain = port_page_chain(from);
-	struct size_class *class;
+	unsigned long word = page_private(from);
 	struct zspage *zspage;
-	struct zs_pool *pool;
-	struct page **place;
+	int error = -EBUSY;
 
-	if (!chain)
-		return 0; /* freed since it was isolated */
-	pool = port_page_pool(from);
-	zspage = container_of(chain, struct zspage, chain);
-	class = zspage_class_lock(zspage, &pool->classes);
-	if (!class)
-		return -EBUSY;
-	place = chain_find(chain, class->geometry.pages, from);
-	if (!place || !zspage_freeze(zspage)) {
-		port_unlock(&class->lock);
-		return -EBUSY;
-	}
-	copy_highpage(to, from);
-	port_page_own(to, &pool->zspages.store, chain);
-	get_page(to);
-	*place = to;
-	zspage_thaw(zspage);
-	port_unlock(&class->lock);
+	if (!word)
+		return -EBUSY; /* freed since it was isolated */
+	port_lock(class_lock_at(page_word_lock(word)));
+	zspage = word_zspage(word);
+	if (zspage)
+		error = chain_replace(zspage, from, to);
+	port_unlock(class_lock_at(page_word_lock(word)));
+	if (error)
+		return error;
 
-	atomic64_inc(&pool->zspages.store.migrated);
+	atomic64_inc(&runtime.zspages.store.migrated);
 	inc_zone_page_state(to, NR_ZSPAGES);
 	dec_zone_page_state(from, NR_ZSPAGES);
 	port_page_disown(from);

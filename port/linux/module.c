@@ -1,126 +1,82 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The module: its parameters, its beginning and end, and the making of pools.
+ * The module: its parameters, its beginning and end.
  */
-#include <linux/list.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
-#include <linux/slab.h>
 
 #include "host_pool.h"
 
-bool zs_deferred = true;
-module_param_named(deferred, zs_deferred, bool, 0644);
+static bool deferred = true;
+module_param(deferred, bool, 0644);
 MODULE_PARM_DESC(deferred, "zs_free() defers: on by default; may be changed at any time");
 
-unsigned int zs_deferred_budget_mb = POOL_DEFERRED_BUDGET >> 20;
-module_param_named(deferred_budget_mb, zs_deferred_budget_mb, uint, 0644);
-MODULE_PARM_DESC(
-	deferred_budget_mb,
-	"MiB of uncompressed data that may wait to be freed, 0: any; of pools made from now on");
+static unsigned int deferred_budget_mb = POOL_DEFERRED_BUDGET >> 20;
+module_param(deferred_budget_mb, uint, 0644);
+MODULE_PARM_DESC(deferred_budget_mb,
+		 "MiB of uncompressed data that may wait, 0: any; pools share the largest");
 
-unsigned int zs_deferred_delay_ms = POOL_DEFERRED_DELAY_MS;
-module_param_named(deferred_delay_ms, zs_deferred_delay_ms, uint, 0644);
+static unsigned int deferred_delay_ms = POOL_DEFERRED_DELAY_MS;
+module_param(deferred_delay_ms, uint, 0644);
 MODULE_PARM_DESC(deferred_delay_ms,
-		 "ms within which deferred frees begin to be done; of pools made from now on");
+		 "ms within which deferred frees begin to be done; pools share the shortest");
 
-unsigned int zs_drain_workers;
-module_param_named(drain_workers, zs_drain_workers, uint, 0644);
-MODULE_PARM_DESC(drain_workers, "CPUs that do deferred frees of a pool at a time, at most 64, 0: "
-				"half of them; of pools made from now on");
+static unsigned int compact_share = POOL_COMPACT_SHARE;
+module_param(compact_share, uint, 0644);
+MODULE_PARM_DESC(compact_share,
+		 "per cent of a CPU for compaction by itself, 0: none; of pools made from now on");
 
-/* What the kernel keeps for a pool beside it. */
-struct host_pool {
-	struct list_head list;
-	struct zs_pool *pool;
-	struct dentry *debugfs;
-	struct compat_shrinker shrinker;
-};
-
-static LIST_HEAD(host_pools);
-static DEFINE_MUTEX(host_pools_lock);
-
-static u64 budget_capacity(unsigned int megabytes)
+/* Returns what the parameters say of a new pool. */
+struct pool_config host_config(void)
 {
-	return pool_capacity(megabytes ? (size_t)megabytes << 20 : SIZE_MAX);
-}
+	unsigned int budget = READ_ONCE(deferred_budget_mb);
 
-struct zs_pool *host_create_pool(const char *name)
-{
-	struct pool_config config = {
-		.capacity = budget_capacity(READ_ONCE(zs_deferred_budget_mb)),
-		.delay_ms = READ_ONCE(zs_deferred_delay_ms),
+	return (struct pool_config){
+		.capacity = pool_capacity(budget ? (size_t)budget << 20 : SIZE_MAX),
+		.delay_ms = READ_ONCE(deferred_delay_ms),
 		.max_chain = ZS_MAX_CHAIN,
-		.compact_share = 0, /* the shrinker and zram's user ask for it */
-		.drain_workers = pool_drain_workers(READ_ONCE(zs_drain_workers)),
+		.compact_share = min(READ_ONCE(compact_share), 100U),
 		.misuse_is_fatal = false,
 	};
-	struct host_pool *host = kzalloc(sizeof(*host), GFP_KERNEL);
-
-	if (!host)
-		return NULL;
-	host->pool = pool_create(name, &config);
-	if (!host->pool) {
-		kfree(host);
-		return NULL;
-	}
-	host->debugfs = debugfs_add_pool(host->pool);
-	shrinker_add_pool(&host->shrinker, host->pool);
-	mutex_lock(&host_pools_lock);
-	list_add(&host->list, &host_pools);
-	mutex_unlock(&host_pools_lock);
-	return host->pool;
 }
 
-static struct host_pool *host_take(const struct zs_pool *pool)
+void host_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	struct host_pool *host, *found = NULL;
-
-	mutex_lock(&host_pools_lock);
-	list_for_each_entry(host, &host_pools, list) if (host->pool == pool) found = host;
-	if (found)
-		list_del(&found->list);
-	mutex_unlock(&host_pools_lock);
-	return found;
+	pool_free_deferred(pool, handle);
 }
 
-void host_destroy_pool(struct zs_pool *pool)
+void host_free(struct zs_pool *pool, unsigned long handle)
 {
-	struct host_pool *host = host_take(pool);
-
-	if (WARN_ON(!host))
-		return;
-	compat_shrinker_unregister(&host->shrinker);
-	debugfs_remove_pool(host->debugfs);
-	pool_destroy(pool);
-	kfree(host);
-}
-
-unsigned long host_pages_compacted(const struct zs_pool *pool)
-{
-	return (unsigned long)atomic64_read(&pool->pages_compacted);
+	if (READ_ONCE(deferred))
+		pool_free_deferred(pool, handle);
+	else
+		pool_free(pool, handle);
 }
 
 static int __init host_init(void)
 {
-	int error = port_workqueue_init();
+	int error = map_init();
 
 	if (error)
 		return error;
-	error = map_init();
-	if (error)
-		goto no_map;
 	error = migrate_init();
 	if (error)
 		goto no_migrate;
+	error = runtime_init();
+	if (error)
+		goto no_runtime;
+	error = pools_init();
+	if (error)
+		goto no_pools;
 	debugfs_init();
 	zpool_init();
 	return 0;
 
+no_pools:
+	runtime_exit();
+no_runtime:
+	migrate_exit();
 no_migrate:
 	map_exit();
-no_map:
-	port_workqueue_exit();
 	return error;
 }
 
@@ -128,9 +84,10 @@ static void __exit host_exit(void)
 {
 	zpool_exit();
 	debugfs_exit();
+	pools_exit();
+	runtime_exit();
 	migrate_exit();
 	map_exit();
-	port_workqueue_exit();
 }
 
 module_init(host_init);

@@ -11,10 +11,12 @@
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/kernel.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/numa.h>
 #include <linux/prefetch.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 #include <linux/smp.h>
@@ -24,32 +26,11 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
-#include "core.h"
-
-/* The core's API has names of its own here: see core.h. */
-#define zs_malloc core_malloc
-#define zs_free core_free
-#define zs_free_deferred core_free_deferred
-#define zs_free_deferred_flush core_free_deferred_flush
-#define zs_obj_read_begin core_obj_read_begin
-#define zs_obj_read_end core_obj_read_end
-#define zs_obj_write core_obj_write
-#define zs_huge_class_size core_huge_class_size
-#define zs_get_total_pages core_get_total_pages
-#define zs_compact core_compact
-#define zs_lookup_class_index core_lookup_class_index
-
-static inline bool zs_is_err(unsigned long handle)
-{
-	return IS_ERR_VALUE(handle);
-}
 
 /* Pages. */
 #define PORT_PAGE_SHIFT PAGE_SHIFT
 #define PORT_PAGE_SIZE PAGE_SIZE
 #define PORT_CHUNK_SIZE PAGE_SIZE
-static_assert(PORT_CHUNK_SIZE % PORT_PAGE_SIZE == 0 && PORT_CHUNK_SIZE / PORT_PAGE_SIZE <= 32,
-	      "a chunk of a table is whole pages, each of which is a bit of a word");
 #define PORT_CACHELINE 64
 #define PORT_MAX_CHAIN 16 /* a zspage in use in part has all of its pages */
 
@@ -59,8 +40,8 @@ struct port_lock {
 };
 
 /*
- * A drain is also tried from where one may not sleep, and given back there: the mutex knows both,
- * and is never asked for by an interrupt.
+ * Of a mutex, port_mutex_trylock() and port_mutex_unlock() may be called in atomic context, in a task.
+ * No interrupt takes one.
  */
 struct port_mutex {
 	struct mutex mutex;
@@ -101,16 +82,49 @@ static inline bool port_may_sleep(gfp_t flags)
 	return gfpflags_allow_blocking(flags);
 }
 
+/* Assertions. */
+static inline void port_lock_assert_held(const struct port_lock *lock)
+{
+	lockdep_assert_held(&lock->spin);
+}
+
+static inline void port_mutex_assert_held(const struct port_mutex *mutex)
+{
+	lockdep_assert_held(&mutex->mutex);
+}
+
+#define port_assert_held(lock)                                                                     \
+	_Generic((lock),                                                                           \
+		struct port_lock *: port_lock_assert_held,                                         \
+		const struct port_lock *: port_lock_assert_held,                                   \
+		default: port_mutex_assert_held)(lock)
+
+#ifdef ZS_DEBUG
+#define port_assert(condition) ((void)WARN_ON_ONCE(!(condition)))
+#else
+#define port_assert(condition) ((void)sizeof(!(condition)))
+#endif
+
 /* CPUs. */
 static inline unsigned int port_cpus(void)
 {
 	return nr_cpu_ids;
 }
 
-/* A CPU's lane is its own while it does not preempt. 0 would be no lane. */
+static inline bool port_crowded(void)
+{
+	return !single_task_running();
+}
+
+/* Lanes: a CPU's is its own while it does not preempt. Lane 0 is none. */
 static inline unsigned int port_lanes(void)
 {
 	return nr_cpu_ids + 1;
+}
+
+static inline unsigned int port_lanes_used(void)
+{
+	return port_lanes();
 }
 
 static inline unsigned int port_lane_get(void)
@@ -128,15 +142,18 @@ static inline void port_lane_put(void)
 	put_cpu();
 }
 
-static inline bool port_crowded(void)
-{
-	return !single_task_running();
-}
-
-/* Fences: a CPU whose lane is to be closed is interrupted. */
+/*
+ * Fences. A CPU in its lane does not preempt, so it is in a read-side section of RCU. The heavy side
+ * waits until all such sections that had begun are over; those that begin later see what it wrote.
+ */
 static inline void port_fence_light(void)
 {
 	barrier();
+}
+
+static inline void port_fence_heavy(void)
+{
+	synchronize_rcu();
 }
 
 static inline bool port_fence_works(void)
@@ -144,15 +161,9 @@ static inline bool port_fence_works(void)
 	return true;
 }
 
-void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg);
-
-/* Memory: tables are the kernel's own, which is there or not. Pages also point to their descriptor. */
-static inline bool port_can_discard(void)
-{
-	return false;
-}
-
 /* Chains: a zspage is a handful of pages. There is no high memory in a 64-bit kernel. */
+#define PORT_CHAIN_CONTIGUOUS false
+
 struct port_chain {
 	struct {
 	} none; /* a flexible array may not be alone */
@@ -164,6 +175,11 @@ static inline size_t port_chain_bytes(unsigned int pages)
 	return pages * sizeof(struct page *);
 }
 
+static inline u64 port_chain_base(const struct port_chain *chain)
+{
+	return 0;
+}
+
 static inline unsigned int port_chain_held(unsigned int pages, size_t end)
 {
 	return pages;
@@ -172,21 +188,6 @@ static inline unsigned int port_chain_held(unsigned int pages, size_t end)
 static inline size_t port_chain_idle(unsigned int pages)
 {
 	return pages * PAGE_SIZE / 2;
-}
-
-/* A slot that begins on one page may end on the next. */
-static inline void port_chain_piece(size_t *offset, size_t *len)
-{
-	size_t first = PAGE_SIZE - offset_in_page(*offset);
-
-	if (*len <= first)
-		return;
-	if (first >= *len - first) {
-		*len = first;
-	} else {
-		*offset += first;
-		*len -= first;
-	}
 }
 
 static inline void *port_chain_at(const struct port_chain *chain, size_t offset, size_t len)
@@ -201,30 +202,47 @@ void port_chain_copy(const struct port_chain *to, size_t to_offset, const struct
 void port_chain_read(const struct port_chain *chain, size_t offset, void *to, size_t len);
 void port_chain_write(const struct port_chain *chain, size_t offset, const void *from, size_t len);
 
+/* A page of a chain is always there: there is none to bring in, and none to give back. */
+struct port_reach {
+	size_t bytes;
+};
+
+static inline struct port_reach port_chain_reach(struct port_chain *chain, unsigned int pages,
+						 size_t end)
+{
+	return (struct port_reach){ .bytes = 0 };
+}
+
+static inline void port_reach_in(struct port_reach reach)
+{
+}
+
+static inline void port_chain_discard(struct port_chain *chain, size_t offset, unsigned int pages)
+{
+}
+
+/* What a page that port_page_alloc() returns begins with: nothing. */
+struct port_page {
+};
+
 /* The page store: see store.c. */
 struct page_bag;
 
 struct port_store {
 	struct port_lock lock; /* protects what follows */
 	struct page_bag *bags;
-	unsigned long pages; /* in the bags */
-	atomic64_t migrated; /* pages that the kernel has replaced; needs no lock */
+	unsigned long pages; /* in the bags; read without the lock */
 	bool asked; /* to be trimmed */
+	atomic64_t migrated; /* pages that the kernel has replaced; needs no lock */
 };
 
-/* A work item; due is when it is to run, in jiffies, or WORKER_IDLE. */
+/* A work item. */
 struct port_worker {
+	struct workqueue_struct *queue; /* unbound; makes progress under reclaim */
 	struct delayed_work work;
-	atomic64_t due;
-	void (*run)(void *arg);
-	void *arg;
-};
-
-/* A work item that runs once. */
-struct port_helper {
-	struct work_struct work;
-	void (*run)(void *arg);
-	void *arg;
+	raw_spinlock_t lock; /* protects due */
+	u64 due; /* when the work item starts, in jiffies; WORKER_IDLE if it does not */
+	void (*run)(void);
 };
 
 struct port_out {

@@ -2,15 +2,14 @@
 /*
  * The page store of the kernel: order-0 pages, and bags of those that were freed.
  *
- * A zspage that dies leaves a handful of pages, and the page allocator is the dearest part of a free:
- * so whoever frees only notes the pages in a bag, which is one of them, and the worker empties the
- * bags to the page allocator, hundreds of pages at once. Chains are made of what is in the bags
- * first. The shrinker counts what waits in them, and gives it back at once.
+ * A zspage that dies leaves a handful of pages, and the page allocator is the dearest part of a free.
+ * So a free only notes the pages in a bag, which is one of them. The worker empties the bags to the
+ * page allocator, hundreds of pages at once. Chains are made of what is in the bags first. The
+ * shrinker counts what waits in them, and gives it back at once.
  *
- * A page is the pool's (NR_ZSPAGES, movable, its owner noted in it) from the page allocator until it
- * goes back there, in a chain or in a bag. Its private word says of which chain it is or was, a chain
- * knows which pages it has: a page is in a chain if both say so, which migration checks under the
- * class lock.
+ * A page is the store's from the page allocator until it goes back there: counted as NR_ZSPAGES, and
+ * movable. Its private word names the zspage that has it, by number; in a bag it is 0. A live
+ * zspage's chain says which pages it has: migration trusts that alone, under the class lock.
  */
 #include <linux/mmzone.h>
 #include <linux/pagemap.h>
@@ -18,9 +17,8 @@
 
 #include "host_pool.h"
 
-#define STORE_DELAY_MS 10 /* free pages wait so long at most for the worker to start */
-#define STORE_LEAST                                                                                \
-	4 /* bags that are emptied whoever wants the CPU: a batch of frees fills as many */
+#define STORE_DELAY_MS 10 /* the worker starts at most so long after pages came free */
+#define STORE_LEAST 4 /* bags that are emptied even on a crowded CPU: a batch fills as many */
 
 /* Free pages; the bag is the first of them. */
 struct page_bag {
@@ -37,30 +35,29 @@ int port_store_init(struct port_store *store)
 	return 0;
 }
 
-/* Make a page the store's: @chain is what it belongs to. */
-void port_page_own(struct page *page, struct port_store *store, struct port_chain *chain)
+/* Makes a page the store's that no zspage has yet. Context: the page is locked. */
+void port_page_own(struct page *page)
 {
-	set_page_private(page, (unsigned long)chain);
-	*compat_page_word(page) = (unsigned long)store;
+	set_page_private(page, 0);
 	if (IS_ENABLED(CONFIG_COMPACTION))
 		compat_page_movable(page, &port_movable_ops);
 }
 
-/* A page is about to be freed, or has just been replaced: whoever wants to move it is told. */
+/* Keeps migration from a page that is about to be freed. Context: the page is locked. */
 void port_page_disown(struct page *page)
 {
 	if (IS_ENABLED(CONFIG_COMPACTION))
 		compat_page_unmovable(page);
 	set_page_private(page, 0);
-	*compat_page_word(page) = 0;
 }
 
-/* Under the lock: a page from the bags, NULL if they are empty. */
+/* Takes a page out of the bags; returns NULL if the next is of another node, or there is none. */
 static struct page *bag_take(struct port_store *store, int nid)
 {
 	struct page_bag *bag = store->bags;
 	struct page *page;
 
+	port_assert_held(&store->lock);
 	if (!bag)
 		return NULL;
 	page = bag->count ? bag->page[bag->count - 1] : virt_to_page(bag);
@@ -70,15 +67,16 @@ static struct page *bag_take(struct port_store *store, int nid)
 		bag->count--;
 	else
 		store->bags = bag->next;
-	store->pages--;
+	WRITE_ONCE(store->pages, store->pages - 1);
 	return page;
 }
 
-/* Under the lock. */
 static void bag_put(struct port_store *store, struct page *page)
 {
 	struct page_bag *bag = store->bags;
 
+	port_assert_held(&store->lock);
+	set_page_private(page, 0);
 	if (bag && bag->count < BAG_ROOM) {
 		bag->page[bag->count++] = page;
 	} else {
@@ -87,18 +85,10 @@ static void bag_put(struct port_store *store, struct page *page)
 		bag->count = 0;
 		store->bags = bag;
 	}
-	store->pages++;
+	WRITE_ONCE(store->pages, store->pages + 1);
 }
 
-/* Under the lock. */
-static void chain_put(struct port_store *store, struct port_chain *chain, unsigned int pages)
-{
-	for (unsigned int i = 0; i < pages; i++)
-		bag_put(store, chain->page[i]);
-}
-
-static struct page *page_new(struct port_store *store, struct port_chain *chain, gfp_t flags,
-			     int nid)
+static struct page *page_new(gfp_t flags, int nid)
 {
 	struct page *page;
 
@@ -107,74 +97,91 @@ static struct page *page_new(struct port_store *store, struct port_chain *chain,
 	page = alloc_pages_node(nid, flags, 0);
 	if (!page)
 		return NULL;
-	/* Nobody knows the page yet, but whoever scans memory may just look at it. */
+	/* The page is new, but a scan of memory may look at it for a moment. */
 	while (!trylock_page(page))
 		cpu_relax();
-	port_page_own(page, store, chain);
+	port_page_own(page);
 	unlock_page(page);
+	inc_zone_page_state(page, NR_ZSPAGES);
 	return page;
+}
+
+/* Fills the front of a chain from the bags. Returns how many pages there were. */
+static unsigned int chain_fill(struct port_store *store, struct port_chain *chain,
+			       unsigned int pages, int nid)
+{
+	unsigned int have;
+
+	if (!READ_ONCE(store->pages))
+		return 0;
+	port_lock(&store->lock);
+	for (have = 0; have < pages; have++) {
+		chain->page[have] = bag_take(store, nid);
+		if (!chain->page[have])
+			break;
+	}
+	port_unlock(&store->lock);
+	return have;
 }
 
 bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsigned int pages,
 		      gfp_t flags, int nid)
 {
-	unsigned int had = 0, have;
+	unsigned int have = chain_fill(store, chain, pages, nid);
 
-	if (READ_ONCE(store->bags)) {
-		port_lock(&store->lock);
-		for (; had < pages; had++) {
-			chain->page[had] = bag_take(store, nid);
-			if (!chain->page[had])
-				break;
-		}
-		port_unlock(&store->lock);
-	}
-	for (have = 0; have < had; have++)
-		set_page_private(chain->page[have], (unsigned long)chain);
 	for (; have < pages; have++) {
-		chain->page[have] = page_new(store, chain, flags, nid);
+		chain->page[have] = page_new(flags, nid);
 		if (!chain->page[have])
 			break;
-		inc_zone_page_state(chain->page[have], NR_ZSPAGES);
 	}
 	if (have == pages)
 		return true;
-	/* The caller can't be told that the store wants to be trimmed: whoever frees next is. */
+	/* The caller does not hear that the store wants a trim: the next free does. */
 	port_lock(&store->lock);
-	chain_put(store, chain, have);
+	while (have)
+		bag_put(store, chain->page[--have]);
 	port_unlock(&store->lock);
 	return false;
 }
 
-/* Under the lock: when the store wants to be trimmed, if it has not asked for that already. */
-static int trim_ask(struct port_store *store)
+void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number)
 {
-	if (store->pages && !store->asked) {
-		store->asked = true;
-		return STORE_DELAY_MS;
-	}
-	return -1;
-}
-
-/* A page of a chain can't be missing. */
-void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages)
-{
+	for (unsigned int i = 0; i < pages; i++)
+		set_page_private(chain->page[i], page_word_make(lock, number));
 }
 
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages)
 {
-	int trim;
+	bool asked;
 
 	port_lock(&store->lock);
-	chain_put(store, chain, pages);
-	trim = trim_ask(store);
+	for (unsigned int i = 0; i < pages; i++)
+		bag_put(store, chain->page[i]);
+	asked = store->asked;
+	store->asked = true;
 	port_unlock(&store->lock);
-	return trim;
+	return asked ? -1 : STORE_DELAY_MS;
 }
 
 /*
- * Take the pages from whoever might move them. Returns how many, first in @page; the others, which
- * are just being looked at, are behind them. With @wait there are no others.
+ * Pages of segments and of descriptors are plain ones, not the store's. A call that must not sleep
+ * leaves the reserves alone. One that may does no I/O: it may be in the middle of some.
+ */
+struct port_page *port_page_alloc(struct port_store *store, bool wait)
+{
+	gfp_t flags = wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOMEMALLOC;
+
+	return (struct port_page *)get_zeroed_page(flags | __GFP_NOWARN);
+}
+
+void port_page_free(struct port_store *store, struct port_page *page)
+{
+	free_page((unsigned long)page);
+}
+
+/*
+ * Disowns pages. Returns how many, first in @page. Behind them are those that are locked at the
+ * moment; with @wait there are none.
  */
 static unsigned int pages_disown(struct page **page, unsigned int count, bool wait)
 {
@@ -205,7 +212,7 @@ static void pages_account(struct page **page, unsigned int count)
 	}
 }
 
-/* Give pages back to the page allocator, but for those that are busy: true if there were some. */
+/* Gives pages back to the page allocator. Returns whether some were locked: they are in bags again. */
 static bool pages_release(struct port_store *store, struct page **page, unsigned int count,
 			  bool wait)
 {
@@ -224,7 +231,7 @@ static bool pages_release(struct port_store *store, struct page **page, unsigned
 	return true;
 }
 
-/* Take back bags that were to be emptied. */
+/* Takes back bags that there is no time to empty. */
 static void bags_return(struct port_store *store, struct page_bag *bags)
 {
 	struct page_bag *last = bags;
@@ -235,13 +242,13 @@ static void bags_return(struct port_store *store, struct page_bag *bags)
 	port_lock(&store->lock);
 	last->next = store->bags;
 	store->bags = bags;
-	store->pages += pages;
+	WRITE_ONCE(store->pages, store->pages + pages);
 	port_unlock(&store->lock);
 }
 
 /*
- * Empty all bags, or if @politely, as long as nobody else wants the CPU. With @wait no page is too busy.
- * True if there are pages in bags again.
+ * Empties all bags; if @politely, as long as the CPU is not crowded. Waits for locked pages if @wait.
+ * Returns whether there are pages in bags again.
  */
 static bool bags_release(struct port_store *store, bool wait, bool politely)
 {
@@ -252,7 +259,7 @@ static bool bags_release(struct port_store *store, bool wait, bool politely)
 	port_lock(&store->lock);
 	bag = store->bags;
 	store->bags = NULL;
-	store->pages = 0;
+	WRITE_ONCE(store->pages, 0);
 	store->asked = false;
 	port_unlock(&store->lock);
 
@@ -272,10 +279,7 @@ static bool bags_release(struct port_store *store, bool wait, bool politely)
 	return busy;
 }
 
-/*
- * Does not wait for the lock of a page: it may be the caller's own, who moves pages and needs memory
- * for that.
- */
+/* Does not wait for the lock of a page: a caller that moves pages, and needs memory, may hold it. */
 int port_store_trim(struct port_store *store, bool all)
 {
 	return bags_release(store, false, !all) ? STORE_DELAY_MS : -1;
@@ -284,10 +288,9 @@ int port_store_trim(struct port_store *store, bool all)
 void port_store_destroy(struct port_store *store)
 {
 	bags_release(store, true, false);
-	port_lock_destroy(&store->lock);
 }
 
-/* The bytes of a range that lie in the page where it begins. */
+/* Returns how many bytes of a range lie in the page where it begins. */
 static size_t piece(size_t offset, size_t len)
 {
 	return min_t(size_t, len, PAGE_SIZE - offset_in_page(offset));

@@ -3,14 +3,12 @@
  * zsmalloc as a zpool driver: the way in for zswap, in the kernels whose zswap doesn't call zsmalloc
  * by itself.
  */
-#include "host.h"
-
-#if COMPAT_ZPOOL
-
 #include <linux/atomic.h>
 #include <linux/module.h>
 #include <linux/zpool.h>
 #include <linux/zsmalloc.h>
+
+#include "host.h"
 
 static void *driver_create(COMPAT_ZPOOL_CREATE)
 {
@@ -73,15 +71,3 @@ void zpool_exit(void)
 }
 
 MODULE_ALIAS("zpool-zsmalloc");
-
-#else
-
-void zpool_init(void)
-{
-}
-
-void zpool_exit(void)
-{
-}
-
-#endif

@@ -34,8 +34,8 @@ static unsigned int give_back_at_once(const struct give_back *gathered)
  * give_back() - give ranges of memory back to the system.
  * @gathered: the ranges; none are left
  *
- * They read as zeros then. Advice that the system refuses, for memory that the program has locked, costs
- * nothing but the memory.
+ * They read as zeros then. Advice that the system refuses, for memory that the program has locked,
+ * costs nothing but the memory.
  *
  * Context: May sleep.
  */

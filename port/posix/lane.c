@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Which lane of the deferred queues and of the handles is whose, and the fence that keeps others out of it.
+ * Which lane is whose, and the heavy fence.
  *
- * A thread is given the lowest free lane, the same one in every pool, when it first needs one, and
- * gives it back when it ends. What it has queued stays there, for a drain or for the next owner.
+ * A thread is given the lowest free lane when it first needs one, and gives it back when it ends.
+ * What it has queued stays there, for a drain; the next owner goes on behind it.
  */
 #include <linux/membarrier.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,9 +14,10 @@
 #define WORD_LANES 64U
 
 _Thread_local int port_lane_own;
+atomic_t port_lanes_end = { 1 };
 bool port_membarrier;
 
-static atomic64_t taken[PORT_LANES / WORD_LANES] = { { 1 } }; /* a bit a lane; lane 0 is nobody's */
+static atomic64_t taken[PORT_LANES / WORD_LANES] = { { 1 } }; /* a bit a lane; lane 0 is none */
 static pthread_key_t key; /* whose destructor notices the end of a thread */
 static bool key_made;
 
@@ -27,13 +26,15 @@ static int membarrier(int command)
 	return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
-/* The release pairs with the acquire in port_lane_claim(): the next owner sees what this one did. */
+/*
+ * The release pairs with the acquire in port_lane_claim(): the next owner sees what this one did.
+ */
 static void lane_give_back(void *arg)
 {
 	uintptr_t lane = (uintptr_t)arg;
 
 	port_lane_own = -1;
-	atomic64_fetch_andnot_release(1ULL << lane % WORD_LANES, &taken[lane / WORD_LANES]);
+	atomic64_fetch_andnot(1ULL << lane % WORD_LANES, &taken[lane / WORD_LANES]);
 }
 
 __attribute__((constructor(101))) static void lane_init(void)
@@ -66,6 +67,20 @@ static unsigned int bit_take(atomic64_t *word)
 	return WORD_LANES;
 }
 
+/* Has drains visit the lane. */
+static void lane_use(unsigned int lane)
+{
+	int end = atomic_read(&port_lanes_end);
+
+	while (end <= (int)lane) {
+		int seen = atomic_cmpxchg(&port_lanes_end, end, (int)lane + 1);
+
+		if (seen == end)
+			break;
+		end = seen;
+	}
+}
+
 static unsigned int lane_take(void)
 {
 	for (unsigned int i = 0; i < PORT_LANES / WORD_LANES; i++) {
@@ -91,24 +106,19 @@ unsigned int port_lane_claim(void)
 		lane_give_back((void *)(uintptr_t)lane);
 		return 0;
 	}
+	lane_use(lane);
 	port_lane_own = (int)lane;
 	return lane;
 }
 
-/* All threads pass one, whoever was wanted. A child of fork() may have to register anew. */
-void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg)
+/*
+ * A child of fork() may have to register anew. Where that is refused, the caller looks once more.
+ */
+void port_fence_heavy(void)
 {
-	(void)wanted;
-	(void)arg;
-	if (!port_membarrier) {
-		smp_mb();
-		return;
-	}
-	if (!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
-		return;
-	if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
-	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
-		perror("zsmalloc: membarrier(), which worked before");
-		abort();
-	}
+	if (port_membarrier && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
+	    (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
+	     membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)))
+		port_membarrier = false;
+	smp_mb();
 }

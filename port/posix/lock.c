@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The locks of a process, when they are not free. What they protect is held for less than a system
- * call takes, so a waiter spins for a while before it marks the lock as wanted and sleeps; the
- * holder of a wanted lock wakes one sleeper, which takes the lock as wanted, for there may be more.
+ * The locks of a process, when they are not free. They are held for less than a system call takes,
+ * so a waiter spins for a while. Then it marks the lock as wanted, and sleeps. The holder of a
+ * wanted lock wakes one sleeper, which takes the lock as wanted, for there may be more.
  */
 #include <linux/futex.h>
 #include <stdio.h>
@@ -24,20 +24,9 @@ void port_lock_init(struct port_lock *lock, enum port_rank rank)
 #endif
 }
 
-void port_lock_destroy(struct port_lock *lock)
-{
-	(void)lock;
-}
-
-int port_mutex_init(struct port_mutex *mutex, enum port_rank rank)
+void port_mutex_init(struct port_mutex *mutex, enum port_rank rank)
 {
 	port_lock_init(&mutex->lock, rank);
-	return 0;
-}
-
-void port_mutex_destroy(struct port_mutex *mutex)
-{
-	port_lock_destroy(&mutex->lock);
 }
 
 /* Between two looks at the lock: let its cache line and this core's other thread be. */
@@ -70,18 +59,32 @@ void port_lock_wake(struct port_lock *lock)
 /* The ranks of the locks that this thread holds, a bit each: no two locks of one rank at a time. */
 static _Thread_local unsigned int debug_held;
 
-void port_debug_take(int rank)
+void port_debug_failed(const char *condition, const char *where)
 {
-	if (debug_held >> rank) {
-		fprintf(stderr, "zsmalloc: lock of rank %d taken while ranks %#x are held\n", rank,
-			debug_held);
-		abort();
-	}
-	debug_held |= 1U << rank;
+	fprintf(stderr, "zsmalloc: %s: %s does not hold\n", where, condition);
+	abort();
 }
 
-void port_debug_drop(int rank)
+void port_debug_taken(struct port_lock *lock)
 {
-	debug_held &= ~(1U << rank);
+	if (debug_held >> lock->rank) {
+		fprintf(stderr, "zsmalloc: lock of rank %d taken while ranks %#x are held\n",
+			lock->rank, debug_held);
+		abort();
+	}
+	debug_held |= 1U << lock->rank;
+	WRITE_ONCE(lock->holder, &debug_held);
+}
+
+void port_debug_dropped(struct port_lock *lock)
+{
+	WRITE_ONCE(lock->holder, NULL);
+	debug_held &= ~(1U << lock->rank);
+}
+
+void port_debug_held(const struct port_lock *lock, const char *where)
+{
+	if (READ_ONCE(lock->holder) != &debug_held)
+		port_debug_failed("the lock is held", where);
 }
 #endif

@@ -28,7 +28,7 @@ typedef int64_t s64;
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define noinline __attribute__((noinline))
-#ifndef __always_inline /* glibc has it as well */
+#ifndef __always_inline /* glibc has it too */
 #define __always_inline inline __attribute__((always_inline))
 #endif
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -42,7 +42,7 @@ extern unsigned int port_page_shift;
 #define PORT_PAGE_SIZE (1UL << PORT_PAGE_SHIFT)
 #define PORT_CHUNK_SIZE 65536UL /* whole pages, or there is no pool: api.c */
 #define PORT_CACHELINE 64
-#define PORT_MAX_CHAIN 32 /* a zspage is contiguous: a longer one costs no more to use */
+#define PORT_MAX_CHAIN 32
 
 /* Atomics. */
 typedef struct {
@@ -57,17 +57,6 @@ typedef struct {
 #define WRITE_ONCE(x, value) __atomic_store_n(&(x), value, __ATOMIC_RELAXED)
 #define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
-
-#define xchg_acquire(p, value) __atomic_exchange_n(p, value, __ATOMIC_ACQUIRE)
-
-/* Returns what was there: the exchange was made if that is @old. */
-#define cmpxchg_release(p, old, value)                                                             \
-	({                                                                                         \
-		__typeof__(*(p)) expected_ = (old);                                                \
-		__atomic_compare_exchange_n(p, &expected_, value, false, __ATOMIC_RELEASE,         \
-					    __ATOMIC_RELAXED);                                     \
-		expected_;                                                                         \
-	})
 
 static inline int atomic_read(const atomic_t *v)
 {
@@ -84,49 +73,14 @@ static inline void atomic_set(atomic_t *v, int value)
 	__atomic_store_n(&v->counter, (u32)value, __ATOMIC_RELAXED);
 }
 
-static inline void atomic_set_release(atomic_t *v, int value)
-{
-	__atomic_store_n(&v->counter, (u32)value, __ATOMIC_RELEASE);
-}
-
 static inline void atomic_inc(atomic_t *v)
 {
 	__atomic_fetch_add(&v->counter, 1, __ATOMIC_RELAXED);
 }
 
-static inline void atomic_dec(atomic_t *v)
-{
-	__atomic_fetch_sub(&v->counter, 1, __ATOMIC_RELAXED);
-}
-
-static inline int atomic_inc_return_relaxed(atomic_t *v)
-{
-	return (int)__atomic_add_fetch(&v->counter, 1, __ATOMIC_RELAXED);
-}
-
-static inline int atomic_fetch_add_relaxed(int value, atomic_t *v)
-{
-	return (int)__atomic_fetch_add(&v->counter, (u32)value, __ATOMIC_RELAXED);
-}
-
-static inline int atomic_fetch_sub_relaxed(int value, atomic_t *v)
-{
-	return (int)__atomic_fetch_sub(&v->counter, (u32)value, __ATOMIC_RELAXED);
-}
-
 static inline int atomic_fetch_sub_release(int value, atomic_t *v)
 {
 	return (int)__atomic_fetch_sub(&v->counter, (u32)value, __ATOMIC_RELEASE);
-}
-
-static inline int atomic_fetch_or_relaxed(int bits, atomic_t *v)
-{
-	return (int)__atomic_fetch_or(&v->counter, (u32)bits, __ATOMIC_RELAXED);
-}
-
-static inline int atomic_fetch_andnot_release(int bits, atomic_t *v)
-{
-	return (int)__atomic_fetch_and(&v->counter, ~(u32)bits, __ATOMIC_RELEASE);
 }
 
 static inline int atomic_cmpxchg_acquire(atomic_t *v, int old, int value)
@@ -145,11 +99,6 @@ static inline int atomic_cmpxchg(atomic_t *v, int old, int value)
 	__atomic_compare_exchange_n(&v->counter, &expected, (u32)value, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_RELAXED);
 	return (int)expected;
-}
-
-static inline int atomic_xchg(atomic_t *v, int value)
-{
-	return (int)__atomic_exchange_n(&v->counter, (u32)value, __ATOMIC_SEQ_CST);
 }
 
 static inline int atomic_xchg_release(atomic_t *v, int value)
@@ -192,19 +141,24 @@ static inline void atomic64_sub(u64 value, atomic64_t *v)
 	__atomic_fetch_sub(&v->counter, value, __ATOMIC_RELAXED);
 }
 
+static inline u64 atomic64_add_return_relaxed(u64 value, atomic64_t *v)
+{
+	return __atomic_add_fetch(&v->counter, value, __ATOMIC_RELAXED);
+}
+
 static inline u64 atomic64_fetch_add_release(u64 value, atomic64_t *v)
 {
 	return __atomic_fetch_add(&v->counter, value, __ATOMIC_RELEASE);
 }
 
-static inline u64 atomic64_fetch_or_release(u64 bits, atomic64_t *v)
+static inline u64 atomic64_fetch_or(u64 bits, atomic64_t *v)
 {
-	return __atomic_fetch_or(&v->counter, bits, __ATOMIC_RELEASE);
+	return __atomic_fetch_or(&v->counter, bits, __ATOMIC_SEQ_CST);
 }
 
-static inline u64 atomic64_fetch_andnot_release(u64 bits, atomic64_t *v)
+static inline u64 atomic64_fetch_andnot(u64 bits, atomic64_t *v)
 {
-	return __atomic_fetch_and(&v->counter, ~bits, __ATOMIC_RELEASE);
+	return __atomic_fetch_and(&v->counter, ~bits, __ATOMIC_SEQ_CST);
 }
 
 static inline u64 atomic64_xchg_acquire(atomic64_t *v, u64 value)
@@ -212,33 +166,11 @@ static inline u64 atomic64_xchg_acquire(atomic64_t *v, u64 value)
 	return __atomic_exchange_n(&v->counter, value, __ATOMIC_ACQUIRE);
 }
 
-static inline u64 atomic64_cmpxchg_relaxed(atomic64_t *v, u64 old, u64 value)
-{
-	__atomic_compare_exchange_n(&v->counter, &old, value, false, __ATOMIC_RELAXED,
-				    __ATOMIC_RELAXED);
-	return old;
-}
-
 static inline u64 atomic64_cmpxchg(atomic64_t *v, u64 old, u64 value)
 {
 	__atomic_compare_exchange_n(&v->counter, &old, value, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_RELAXED);
 	return old;
-}
-
-/* Bytes. */
-static inline u64 get_unaligned_le64(const void *from)
-{
-	u64 value;
-
-	memcpy(&value, from, sizeof(value));
-	return le64toh(value);
-}
-
-static inline void put_unaligned_le64(u64 value, void *to)
-{
-	value = htole64(value);
-	memcpy(to, &value, sizeof(value));
 }
 
 /* Bits and hints. */
@@ -263,19 +195,19 @@ static inline void prefetchw(const void *address)
 }
 
 /*
- * Locks. A word, so that a size class and its lock share a cache line; lock.c has what happens when
- * one is not free.
+ * Locks: a word; lock.c has what happens when one is not free. Zeroed memory is a free lock.
  */
 enum port_lock_state {
 	PORT_LOCK_FREE,
 	PORT_LOCK_HELD,
-	PORT_LOCK_WANTED, /* held, and somebody sleeps until it is not */
+	PORT_LOCK_WANTED, /* held, and a thread sleeps until it is not */
 };
 
 struct port_lock {
 	atomic_t state;
 #ifdef ZS_DEBUG
 	int rank;
+	const void *holder; /* a word of the thread that holds it */
 #endif
 };
 
@@ -287,13 +219,23 @@ void port_lock_wait(struct port_lock *lock);
 void port_lock_wake(struct port_lock *lock);
 
 #ifdef ZS_DEBUG
-void port_debug_take(int rank);
-void port_debug_drop(int rank);
-#define PORT_DEBUG_TAKE(lock) port_debug_take((lock)->rank)
-#define PORT_DEBUG_DROP(lock) port_debug_drop((lock)->rank)
+void port_debug_taken(struct port_lock *lock);
+void port_debug_dropped(struct port_lock *lock);
+void port_debug_held(const struct port_lock *lock, const char *where);
+void port_debug_failed(const char *condition, const char *where) __attribute__((noreturn));
+
+#define PORT_WHERE_(line) __FILE__ ":" #line
+#define PORT_WHERE(line) PORT_WHERE_(line)
+#define port_assert(condition)                                                                     \
+	((condition) ? (void)0 : port_debug_failed(#condition, PORT_WHERE(__LINE__)))
+/* Of a struct port_lock or, whose first member is one, a struct port_mutex. */
+#define port_assert_held(lock)                                                                     \
+	port_debug_held((const struct port_lock *)(lock), PORT_WHERE(__LINE__))
 #else
-#define PORT_DEBUG_TAKE(lock) ((void)(lock))
-#define PORT_DEBUG_DROP(lock) ((void)(lock))
+#define port_debug_taken(lock) ((void)(lock))
+#define port_debug_dropped(lock) ((void)(lock))
+#define port_assert(condition) ((void)sizeof(!(condition)))
+#define port_assert_held(lock) ((void)(lock))
 #endif
 
 /* Pairs with the release in port_unlock(). */
@@ -305,22 +247,22 @@ static inline bool port_lock_try(struct port_lock *lock)
 
 static inline void port_lock(struct port_lock *lock)
 {
-	PORT_DEBUG_TAKE(lock);
 	if (unlikely(!port_lock_try(lock)))
 		port_lock_wait(lock);
+	port_debug_taken(lock);
 }
 
 static inline bool port_trylock(struct port_lock *lock)
 {
 	if (!port_lock_try(lock))
 		return false;
-	PORT_DEBUG_TAKE(lock);
+	port_debug_taken(lock);
 	return true;
 }
 
 static inline void port_unlock(struct port_lock *lock)
 {
-	PORT_DEBUG_DROP(lock);
+	port_debug_dropped(lock);
 	if (unlikely(atomic_xchg_release(&lock->state, PORT_LOCK_FREE) == PORT_LOCK_WANTED))
 		port_lock_wake(lock);
 }
@@ -347,21 +289,37 @@ static inline bool port_may_sleep(gfp_t flags)
 
 /* CPUs. */
 unsigned int port_cpus(void);
-bool port_crowded(void);
+
+static inline void cond_resched(void)
+{
+	sched_yield();
+}
+
+/* The system's scheduler gives the worker its share; it need not pause. */
+static inline bool port_crowded(void)
+{
+	return false;
+}
 
 /*
  * Lanes: see lane.c. A thread keeps its own for as long as it lives. Above 0 the number of the
  * thread's lane, 0 as long as it has not asked, below if it can have none.
  */
-#define PORT_LANES 256U /* one of which is nobody's */
+#define PORT_LANES 256U /* lane 0 has no owner */
 
 extern _Thread_local int port_lane_own __attribute__((tls_model("initial-exec")));
+extern atomic_t port_lanes_end;
 
 unsigned int port_lane_claim(void);
 
 static inline unsigned int port_lanes(void)
 {
 	return PORT_LANES;
+}
+
+static inline unsigned int port_lanes_used(void)
+{
+	return (unsigned int)atomic_read_acquire(&port_lanes_end);
 }
 
 static inline unsigned int port_lane_get(void)
@@ -376,12 +334,12 @@ static inline void port_lane_put(void)
 }
 
 /*
- * Fences. With membarrier() the heavy one makes every thread of the process pass a full fence, and
- * the light one has only to keep the compiler from reordering.
+ * Fences. With membarrier() the heavy one makes every thread of the process pass a full fence. The
+ * light one has only to keep the compiler from reordering.
  */
 extern bool port_membarrier;
 
-void port_fence_heavy(bool (*wanted)(const void *arg, unsigned int lane), const void *arg);
+void port_fence_heavy(void);
 
 static inline void barrier(void)
 {
@@ -391,6 +349,15 @@ static inline void barrier(void)
 static inline void smp_mb(void)
 {
 	__sync_synchronize();
+}
+
+static inline void smp_mb__after_atomic(void)
+{
+#if defined(__x86_64__)
+	barrier();
+#else
+	smp_mb();
+#endif
 }
 
 static inline void port_fence_light(void)
@@ -403,30 +370,19 @@ static inline bool port_fence_works(void)
 	return port_membarrier;
 }
 
-static inline void cond_resched(void)
-{
-	sched_yield();
-}
-
-/* The holder of what is waited for has been preempted, perhaps by this very thread. */
-static inline void cpu_relax(void)
-{
-	struct timespec moment = { .tv_nsec = 10000 };
-
-	nanosleep(&moment, NULL);
-}
-
-/* Memory. */
-static inline bool port_can_discard(void)
-{
-	return true;
-}
-
 /* Chains: a zspage is contiguous memory. */
+#define PORT_CHAIN_CONTIGUOUS true
+
 struct region;
 
 struct port_chain {
 	char *base;
+	struct region *region;
+	u32 there; /* pages, from the first, that are in memory or soon will be */
+};
+
+/* What a page of the store that is a segment begins with. */
+struct port_page {
 	struct region *region;
 };
 
@@ -436,7 +392,12 @@ static inline size_t port_chain_bytes(unsigned int pages)
 	return sizeof(struct port_chain);
 }
 
-/* What was never written, or discarded, is not resident. */
+static inline u64 port_chain_base(const struct port_chain *chain)
+{
+	return (uintptr_t)chain->base;
+}
+
+/* Memory that was never written, or was discarded, is not resident. */
 static inline unsigned int port_chain_held(unsigned int pages, size_t end)
 {
 	(void)pages;
@@ -449,12 +410,39 @@ static inline size_t port_chain_idle(unsigned int pages)
 	return PORT_PAGE_SIZE / 2;
 }
 
-/* A slot is in one piece. */
-static inline void port_chain_piece(size_t *offset, size_t *len)
+static inline void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock,
+				   u32 number)
 {
-	(void)offset;
-	(void)len;
+	(void)chain;
+	(void)pages;
+	(void)lock;
+	(void)number;
 }
+
+/* Pages of a chain that are about to be written for the first time. */
+struct port_reach {
+	char *start;
+	size_t bytes;
+};
+
+#define PORT_REACH 2U /* pages that come in at once */
+
+static inline struct port_reach port_chain_reach(struct port_chain *chain, unsigned int pages,
+						 size_t end)
+{
+	u32 from = chain->there;
+	u32 to = (u32)((end + PORT_PAGE_SIZE - 1) >> PORT_PAGE_SHIFT);
+
+	if (to <= from)
+		return (struct port_reach){ .bytes = 0 };
+	to = from + PORT_REACH > to ? from + PORT_REACH : to;
+	to = to < pages ? to : pages;
+	chain->there = to;
+	return (struct port_reach){ chain->base + from * PORT_PAGE_SIZE,
+				    (to - from) * PORT_PAGE_SIZE };
+}
+
+void port_reach_in(struct port_reach reach);
 
 /* Always answers; the compilers and checkers may know. */
 static inline void *port_chain_at(const struct port_chain *chain, size_t offset, size_t len)
@@ -492,15 +480,7 @@ struct port_worker {
 	sem_t wake;
 	atomic64_t due; /* when to run, in the time of port_now(); WORKER_IDLE for never */
 	atomic64_t until; /* while it sleeps: when it will look again by itself; else 0 */
-	void (*run)(void *arg);
-	void *arg;
-};
-
-/* A thread, from its start to its end. */
-struct port_helper {
-	pthread_t thread;
-	void (*run)(void *arg);
-	void *arg;
+	void (*run)(void);
 };
 
 struct port_out {

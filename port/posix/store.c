@@ -3,16 +3,12 @@
  * The page store of a process: see store.h.
  *
  * Invariants, under the lock: a region that has both free and used chains is in the partial list of
- * its node and chain length; one without used chains is in an empty list of its node; one without free
- * chains is in none. A region that is being given back in part is busy and in no list: chains may be
- * freed into it, but none is taken from it. One that is given back whole, or bound to another node, is
- * in no list either.
+ * its chain length. One without used chains is in an empty list, one without free chains in none.
+ * The store may be giving a region back in part: it is busy then, and in no list. Chains may be
+ * freed into it, but none is taken from it. One that is given back whole is in no list either.
  */
-#include <linux/mempolicy.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "give_back.h"
 #include "port.h"
@@ -21,9 +17,8 @@
 #define REGION_WORDS (REGION_PAGES / 64)
 #define SPAN_REGIONS 32U /* in a span, at most */
 #define SPAN_FIRST 4U /* in the first */
-#define KEEP_BYTES (8UL << 20) /* of free memory, that a store in use keeps */
-#define TRIM_BYTES (32UL << 20) /* so much wants to be trimmed at once */
-#define TRIM_DELAY_MS 100 /* less can wait so long, to see whether it is used again */
+#define TRIM_MS                                                                                    \
+	200 /* between trims: what is dirty can wait so long, to see whether it is used again */
 
 struct region {
 	struct region *prev;
@@ -32,7 +27,6 @@ struct region {
 	u32 pages; /* in a chain */
 	u32 chains;
 	u32 used; /* chains */
-	u32 place; /* in the store's array of regions: what it belongs to */
 	bool busy;
 	u64 free[REGION_WORDS]; /* a bit a chain */
 	u64 dirty[REGION_WORDS]; /* of the free ones */
@@ -50,26 +44,8 @@ static size_t region_bytes(void)
 	return REGION_PAGES * PORT_PAGE_SIZE;
 }
 
-#define SYSTEM_NODES 1024 /* as many as Linux can be built for */
-
-/*
- * The nodes that a zspage's memory can be bound to: those that this process may use, unless that is a
- * single one, or the system does not tell.
- */
-static u64 nodes_find(void)
-{
-	unsigned long mask[SYSTEM_NODES / 64] = { 0 };
-
-	if (syscall(SYS_get_mempolicy, NULL, mask, SYSTEM_NODES, NULL, MPOL_F_MEMS_ALLOWED) ||
-	    !(mask[0] & (mask[0] - 1)))
-		return 0;
-	return mask[0];
-}
-
 int port_store_init(struct port_store *store)
 {
-	store->nodes = nodes_find();
-	store->places = store->nodes ? 1 + STORE_NODES - (u32)__builtin_clzll(store->nodes) : 1;
 	store->span_regions = SPAN_FIRST;
 	port_lock_init(&store->lock, PORT_RANK_STORE);
 	return 0;
@@ -84,7 +60,6 @@ void port_store_destroy(struct port_store *store)
 		munmap(span->map, span->bytes);
 		free(span);
 	}
-	port_lock_destroy(&store->lock);
 }
 
 static void list_add(struct region **list, struct region *region)
@@ -140,7 +115,7 @@ static void bit_clear(u64 *words, u32 bit)
 	words[bit / 64] &= ~(1ULL << bit % 64);
 }
 
-/* Cut an empty region for chains of so many pages. */
+/* Cuts an empty region for chains of @pages pages. */
 static void region_cut(struct region *region, u32 pages)
 {
 	region->pages = pages;
@@ -153,7 +128,7 @@ static void region_cut(struct region *region, u32 pages)
 }
 
 /*
- * Map another span, of so many regions, or of fewer if that is all that can be had.
+ * Maps another span of @regions regions, or of fewer if that is all that can be had.
  *
  * Without huge pages: a region in use would be resident whole, whatever is stored in it, and what
  * was given back would come again.
@@ -197,85 +172,37 @@ static bool span_add(struct port_store *store)
 	store->spans = span;
 	for (u32 i = SPAN_REGIONS; i-- > 0;)
 		if (span->region[i].base)
-			list_add(&store->at[0].empty_clean, &span->region[i]);
+			list_add(&store->empty_clean, &span->region[i]);
 	port_unlock(&store->lock);
 	return true;
 }
 
-/* Where the regions are that belong to a node; those of none for one that can't be preferred. */
-static u32 place_of(const struct port_store *store, int nid)
+/* Returns a listed region with a free chain of @pages pages, or NULL; under the lock. */
+static struct region *region_find(struct port_store *store, u32 pages)
 {
-	if (nid < 0 || nid >= STORE_NODES || !(store->nodes >> nid & 1))
-		return 0;
-	return 1 + (u32)nid;
-}
-
-/* Where the system refuses, the memory is used as it is. */
-static void region_bind(struct region *region, u32 place)
-{
-	u64 node = place ? 1ULL << (place - 1) : 0;
-
-	syscall(SYS_mbind, region->base, region_bytes(), place ? MPOL_PREFERRED : MPOL_DEFAULT,
-		place ? &node : NULL, place ? STORE_NODES + 1UL : 0, 0);
-	region->place = place;
-}
-
-/* Have a clean region, whose memory is not there yet, change its node. False if there is none. */
-static bool region_move(struct port_store *store, u32 place)
-{
-	struct region *region = NULL;
-
-	port_lock(&store->lock);
-	for (u32 from = 0; from < store->places && !region; from++) {
-		if (from == place)
-			continue;
-		region = store->at[from].empty_clean;
-		if (region)
-			list_del(&store->at[from].empty_clean, region);
-	}
-	port_unlock(&store->lock);
-	if (!region)
-		return false;
-	region_bind(region, place);
-	port_lock(&store->lock);
-	list_add(&store->at[place].empty_clean, region);
-	port_unlock(&store->lock);
-	return true;
-}
-
-/* Under the lock: a region with a free chain of so many pages, in its partial list; or NULL. */
-static struct region *region_find(struct port_store *store, struct store_regions *at, u32 pages)
-{
-	struct region *region = at->partial[pages];
+	struct region *region = store->partial[pages];
 
 	if (region)
 		return region;
-	region = at->empty_dirty;
+	region = store->empty_dirty;
 	if (region) {
-		/* What lies behind the last chain of the new cut stays, uncounted, until it is empty. */
-		list_del(&at->empty_dirty, region);
+		/*
+		 * What lies behind the last chain of the new cut stays, uncounted, until it is
+		 * empty.
+		 */
+		list_del(&store->empty_dirty, region);
 		store->dirty_pages -= word_bits(region->dirty) * region->pages;
 		region_cut(region, pages);
 		memcpy(region->dirty, region->free, sizeof(region->dirty));
 		store->dirty_pages += region->chains * pages;
-	} else if (at->empty_clean) {
-		region = at->empty_clean;
-		list_del(&at->empty_clean, region);
+	} else if (store->empty_clean) {
+		region = store->empty_clean;
+		list_del(&store->empty_clean, region);
 		region_cut(region, pages);
 	} else {
 		return NULL;
 	}
-	list_add(&at->partial[pages], region);
-	return region;
-}
-
-/* The same, of whatever node. */
-static struct region *region_find_any(struct port_store *store, u32 pages)
-{
-	struct region *region = NULL;
-
-	for (u32 place = 0; place < store->places && !region; place++)
-		region = region_find(store, &store->at[place], pages);
+	list_add(&store->partial[pages], region);
 	return region;
 }
 
@@ -293,99 +220,129 @@ static char *region_take(struct port_store *store, struct region *region)
 	}
 	bit_clear(region->free, chain);
 	if (++region->used == region->chains)
-		list_del(&store->at[region->place].partial[region->pages], region);
+		list_del(&store->partial[region->pages], region);
 	return region->base + (size_t)chain * region->pages * PORT_PAGE_SIZE;
 }
 
-/*
- * The preferred node's memory, or any if that can't be had: who may not sleep can't wait for other
- * users of the address space, and so binds nothing.
- */
+/* Under the lock: takes a free chain of the region. Returns whether it may hold old contents. */
+static bool chain_take(struct port_store *store, struct region *region, struct port_chain *chain)
+{
+	size_t dirty = store->dirty_pages;
+
+	chain->region = region;
+	chain->base = region_take(store, region);
+	if (store->dirty_pages == dirty)
+		return false;
+	if (store->dirty_pages < store->idle_pages)
+		store->idle_pages = store->dirty_pages;
+	return true;
+}
+
 bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsigned int pages,
 		      gfp_t flags, int nid)
 {
-	u32 place = place_of(store, nid);
 	struct region *region;
-	bool any = false;
 
+	(void)nid;
 	for (;;) {
 		port_lock(&store->lock);
-		region = any ? region_find_any(store, pages) :
-			       region_find(store, &store->at[place], pages);
+		region = region_find(store, pages);
 		if (region)
 			break;
 		port_unlock(&store->lock);
-		if (any)
+		if (!port_may_sleep(flags) || !span_add(store))
 			return false;
-		any = !port_may_sleep(flags) || !(region_move(store, place) || span_add(store));
 	}
-	chain->region = region;
-	chain->base = region_take(store, region);
-	store->used++;
-	store->allocs++;
+	chain->there = chain_take(store, region, chain) ? pages : 0;
 	port_unlock(&store->lock);
 	return true;
+}
+
+/*
+ * A segment of the queue is a chain of one page. A clean one is there, as zeros, once it is
+ * written.
+ */
+struct port_page *port_page_alloc(struct port_store *store, bool wait)
+{
+	struct port_chain chain;
+	struct port_page *page;
+	struct region *region;
+	bool dirty = false;
+
+	if (wait)
+		port_lock(&store->lock);
+	else if (!port_trylock(&store->lock))
+		return NULL;
+	region = region_find(store, 1);
+	if (region)
+		dirty = chain_take(store, region, &chain);
+	port_unlock(&store->lock);
+	if (!region)
+		return wait && span_add(store) ? port_page_alloc(store, true) : NULL;
+	page = (struct port_page *)chain.base;
+	if (dirty)
+		memset(page, 0, PORT_PAGE_SIZE);
+	page->region = chain.region;
+	return page;
+}
+
+void port_page_free(struct port_store *store, struct port_page *page)
+{
+	struct port_chain chain = { .base = (char *)page, .region = page->region };
+
+	port_chain_free(store, &chain, 1);
 }
 
 /* Under the lock: when the store wants to be trimmed, if it has not asked for that already. */
 static int trim_ask(struct port_store *store)
 {
-	size_t most = store->used ? TRIM_BYTES : KEEP_BYTES;
-
-	if (store->dirty_pages >= most / PORT_PAGE_SIZE && !store->asked_now) {
-		store->asked_now = true;
-		return 0;
-	}
-	if (store->dirty_pages && !store->asked) {
-		store->asked = true;
-		return TRIM_DELAY_MS;
-	}
-	return -1;
+	if (!store->dirty_pages || store->asked)
+		return -1;
+	store->asked = true;
+	return TRIM_MS;
 }
 
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages)
 {
 	struct region *region = chain->region;
-	struct store_regions *at = &store->at[region->place];
 	u32 number = (u32)((size_t)(chain->base - region->base) / (pages * PORT_PAGE_SIZE));
 	int trim;
 
 	port_lock(&store->lock);
 	if (region->used-- == region->chains && !region->busy)
-		list_add(&at->partial[pages], region);
+		list_add(&store->partial[pages], region);
 	bit_set(region->free, number);
 	bit_set(region->dirty, number);
 	if (!region->used && !region->busy) {
-		list_del(&at->partial[pages], region);
-		list_add(&at->empty_dirty, region);
+		list_del(&store->partial[pages], region);
+		list_add(&store->empty_dirty, region);
 	}
 	store->dirty_pages += pages;
-	store->used--;
-	store->frees++;
 	trim = trim_ask(store);
 	port_unlock(&store->lock);
 	return trim;
 }
 
-void port_chain_discard(const struct port_chain *chain, size_t offset, unsigned int pages)
+void port_chain_discard(struct port_chain *chain, size_t offset, unsigned int pages)
 {
 	size_t start = ALIGN(offset, PORT_PAGE_SIZE);
 	size_t end = pages * PORT_PAGE_SIZE;
 
-	if (start < end)
-		madvise(chain->base + start, end - start, MADV_DONTNEED);
+	if (start >= end)
+		return;
+	madvise(chain->base + start, end - start, MADV_DONTNEED);
+	chain->there = (u32)(start >> PORT_PAGE_SHIFT);
 }
 
-/* Under the lock: take empty regions until no more than so many dirty pages are left. */
-static struct region *empty_take(struct port_store *store, struct store_regions *at, size_t keep,
-				 struct give_back *gathered)
+/* Takes empty regions until no more than @keep dirty pages are left; under the lock. */
+static struct region *empty_take(struct port_store *store, size_t keep, struct give_back *gathered)
 {
 	struct region *taken = NULL;
 
-	while (at->empty_dirty && store->dirty_pages > keep && give_back_has_room(gathered, 1)) {
-		struct region *region = at->empty_dirty;
+	while (store->empty_dirty && store->dirty_pages > keep && give_back_has_room(gathered, 1)) {
+		struct region *region = store->empty_dirty;
 
-		list_del(&at->empty_dirty, region);
+		list_del(&store->empty_dirty, region);
 		list_add(&taken, region);
 		store->dirty_pages -= word_bits(region->dirty) * region->pages;
 		give_back_add(gathered, region->base, region_bytes());
@@ -393,14 +350,14 @@ static struct region *empty_take(struct port_store *store, struct store_regions 
 	return taken;
 }
 
-/* Give empty regions back until no more than so many dirty pages are left. */
-static void trim_empty(struct port_store *store, struct store_regions *at, size_t keep)
+/* Gives empty regions back until no more than @keep dirty pages are left. */
+static void trim_empty(struct port_store *store, size_t keep)
 {
 	struct give_back gathered = { .count = 0 };
 	struct region *taken;
 
 	port_lock(&store->lock);
-	while ((taken = empty_take(store, at, keep, &gathered))) {
+	while ((taken = empty_take(store, keep, &gathered))) {
 		port_unlock(&store->lock);
 		give_back(&gathered);
 		port_lock(&store->lock);
@@ -408,13 +365,16 @@ static void trim_empty(struct port_store *store, struct store_regions *at, size_
 			struct region *region = taken;
 
 			list_del(&taken, region);
-			list_add(&at->empty_clean, region);
+			list_add(&store->empty_clean, region);
 		}
 	}
 	port_unlock(&store->lock);
 }
 
-/* Under the lock: gather the runs of free chains that have dirty ones among them, which are clean then. */
+/*
+ * Under the lock: gather the runs of free chains that have dirty ones among them, which are clean
+ * then.
+ */
 static void region_gather(struct region *region, struct give_back *gathered)
 {
 	size_t bytes = region->pages * PORT_PAGE_SIZE;
@@ -436,12 +396,12 @@ static void region_gather(struct region *region, struct give_back *gathered)
 }
 
 /* Under the lock: take the regions that have dirty chains out of their lists. */
-static struct region *partial_take(struct store_regions *at)
+static struct region *partial_take(struct port_store *store)
 {
 	struct region *taken = NULL;
 
-	for (u32 pages = 1; pages <= STORE_MAX_CHAIN; pages++) {
-		struct region *next = at->partial[pages];
+	for (u32 pages = 1; pages <= PORT_MAX_CHAIN; pages++) {
+		struct region *next = store->partial[pages];
 
 		while (next) {
 			struct region *region = next;
@@ -449,7 +409,7 @@ static struct region *partial_take(struct store_regions *at)
 			next = region->next;
 			if (!word_bits(region->dirty))
 				continue;
-			list_del(&at->partial[pages], region);
+			list_del(&store->partial[pages], region);
 			region->busy = true;
 			list_add(&taken, region);
 		}
@@ -457,19 +417,36 @@ static struct region *partial_take(struct store_regions *at)
 	return taken;
 }
 
-/* Give back the dirty chains of regions that are in use, those of many at once. */
-static void trim_partial(struct port_store *store, struct store_regions *at)
+/* Under the lock: puts regions back in their lists. */
+static void partial_put(struct port_store *store, struct region *taken)
+{
+	while (taken) {
+		struct region *region = taken;
+
+		list_del(&taken, region);
+		region->busy = false;
+		if (region->used)
+			list_add(&store->partial[region->pages], region);
+		else
+			list_add(&store->empty_dirty, region);
+	}
+}
+
+/* Gives back the dirty chains of regions in use until no more than @keep dirty pages are left. */
+static void trim_partial(struct port_store *store, size_t keep)
 {
 	struct give_back gathered = { .count = 0 };
-	struct region *taken, *region;
+	struct region *taken;
 
 	port_lock(&store->lock);
-	taken = partial_take(at);
-	while (taken) {
+	taken = store->dirty_pages > keep ? partial_take(store) : NULL;
+	while (taken && store->dirty_pages > keep) {
 		struct region *done = NULL;
 
-		while (taken && give_back_has_room(&gathered, taken->chains / 2 + 1)) {
-			region = taken;
+		while (taken && store->dirty_pages > keep &&
+		       give_back_has_room(&gathered, taken->chains / 2 + 1)) {
+			struct region *region = taken;
+
 			list_del(&taken, region);
 			list_add(&done, region);
 			store->dirty_pages -= word_bits(region->dirty) * region->pages;
@@ -478,55 +455,46 @@ static void trim_partial(struct port_store *store, struct store_regions *at)
 		port_unlock(&store->lock);
 		give_back(&gathered);
 		port_lock(&store->lock);
-		while (done) {
-			region = done;
-			list_del(&done, region);
-			region->busy = false;
-			if (region->used)
-				list_add(&at->partial[region->pages], region);
-			else
-				list_add(&at->empty_dirty, region);
-		}
+		partial_put(store, done);
 	}
+	partial_put(store, taken);
 	port_unlock(&store->lock);
-}
-
-/* Under the lock: whether it is too early to see what moves; nothing is pressing. */
-static bool trim_too_early(const struct port_store *store, u64 now)
-{
-	return now - store->trimmed < TRIM_DELAY_MS * 1000000ULL && !store->asked_now;
 }
 
 int port_store_trim(struct port_store *store, bool all)
 {
-	u64 now = port_now();
-	bool used, quiet;
+	u64 now = port_now(), age;
+	size_t keep;
 	int again;
 
 	port_lock(&store->lock);
-	if (!all && trim_too_early(store, now)) {
-		again = store->asked ? TRIM_DELAY_MS : -1;
+	age = (now - store->trimmed) / 1000000;
+	if (!all && age < TRIM_MS) {
+		again = store->asked ? (int)(TRIM_MS - age) : -1;
 		port_unlock(&store->lock);
 		return again;
 	}
-	used = store->allocs != 0;
-	quiet = !used && !store->frees;
+	keep = all ? 0 : store->dirty_pages - store->idle_pages;
 	store->trimmed = now;
-	store->allocs = 0;
-	store->frees = 0;
-	store->asked = false;
-	store->asked_now = false;
 	port_unlock(&store->lock);
 
-	for (u32 place = 0; place < store->places; place++) {
-		if (all || quiet)
-			trim_partial(store, &store->at[place]);
-		trim_empty(store, &store->at[place],
-			   used && !all ? KEEP_BYTES / PORT_PAGE_SIZE : 0);
-	}
+	trim_empty(store, keep);
+	trim_partial(store, keep);
 
 	port_lock(&store->lock);
+	store->idle_pages = store->dirty_pages;
+	store->asked = false;
 	again = trim_ask(store);
 	port_unlock(&store->lock);
-	return again < 0 ? -1 : TRIM_DELAY_MS;
+	return again;
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+/* Where the system refuses, the pages come when they are written. */
+void port_reach_in(struct port_reach reach)
+{
+	madvise(reach.start, reach.bytes, MADV_POPULATE_WRITE);
 }

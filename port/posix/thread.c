@@ -10,7 +10,7 @@
 #define THREAD_STACK (256 << 10)
 
 /**
- * thread_create() - start a thread, which the caller is to join.
+ * thread_create() - start a thread, which the caller joins.
  * @thread: set to the thread
  * @run: its function
  * @arg: that function's argument
@@ -28,7 +28,7 @@ int thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
 	/* Signals are for the program's own threads. */
 	sigfillset(&all);
-	sigdelset(&all, SIGSEGV); /* but a fault is whoever's it is */
+	sigdelset(&all, SIGSEGV); /* but a fault is the thread's own */
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGFPE);
 	sigdelset(&all, SIGILL);

@@ -2,10 +2,10 @@
 /*
  * The worker of a process: a thread that sleeps until it is due.
  *
- * A kick lowers the due time and posts a semaphore, which never blocks. The thread runs the function
- * when the time has come; a kick that arrives while it runs sets the next time. Whoever kicks may be stopped
- * in between: so the thread says until when it sleeps, and a kick for later than it is due looks whether it
- * was called.
+ * A kick lowers the due time and posts a semaphore, which never blocks. The thread runs the
+ * function when the time has come; a kick that arrives while it runs sets the next time. A
+ * kicker may be stopped in between. So the thread says until when it sleeps, and a kick for later
+ * than it is due looks whether it was called.
  */
 #include <pthread.h>
 #include <time.h>
@@ -29,15 +29,27 @@ static void wait_until(sem_t *wake, u64 due)
 		sem_clockwait(wake, CLOCK_MONOTONIC, &time);
 }
 
-/* Sleep until it is due, or there is a call. The fences pair with the one in worker_oversleeps(). */
+/*
+ * Sleep until it is due, or there is a call. The fences pair with the one in worker_oversleeps().
+ */
 static void worker_sleep(struct port_worker *worker, u64 due)
 {
 	atomic64_set(&worker->until, due);
-	smp_mb(); /* whoever makes it due earlier, and is not seen here, can see this */
+	smp_mb(); /* a kicker that makes it due earlier, and is not seen here, sees this */
 	if (atomic64_read(&worker->due) == due)
 		wait_until(&worker->wake, due);
 	atomic64_set(&worker->until, 0);
 	smp_mb(); /* the call is gone before it is read when it is due */
+}
+
+/*
+ * Pairs with the fence in port_worker_kick(): a kick that comes too late for this run starts
+ * another.
+ */
+static void worker_run(struct port_worker *worker)
+{
+	smp_mb__after_atomic();
+	worker->run();
 }
 
 static void *worker_thread(void *arg)
@@ -52,14 +64,13 @@ static void *worker_thread(void *arg)
 		if (due > port_now()) /* IDLE is later than anything */
 			worker_sleep(worker, due);
 		else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due)
-			worker->run(worker->arg);
+			worker_run(worker);
 	}
 }
 
-int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *arg)
+int port_worker_init(struct port_worker *worker, void (*run)(void))
 {
 	worker->run = run;
-	worker->arg = arg;
 	atomic64_set(&worker->due, WORKER_IDLE);
 	atomic64_set(&worker->until, 0);
 	if (sem_init(&worker->wake, 0, 0))
@@ -71,7 +82,7 @@ int port_worker_init(struct port_worker *worker, void (*run)(void *arg), void *a
 	return 0;
 }
 
-/* Whether the worker, which is due then, sleeps longer, and nobody has called it. */
+/* Returns whether the worker, which is due then, sleeps longer, and no kicker has called it. */
 static bool worker_oversleeps(struct port_worker *worker, u64 due)
 {
 	int posted = 0;
@@ -100,7 +111,7 @@ void port_worker_kick(struct port_worker *worker, unsigned int delay_ms)
 		}
 		old = seen;
 	}
-	/* Who asked for that may have been stopped before it could post. */
+	/* The kicker that asked for that may have been stopped before it could post. */
 	if (old != WORKER_STOP && worker_oversleeps(worker, old))
 		sem_post(&worker->wake);
 }

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Showing pools to other programs, `zsmalloc top` for one: see include/zsmalloc_published.h.
+ */
+#ifndef ZS_PORT_PUBLISH_H
+#define ZS_PORT_PUBLISH_H
+
+#include "port.h"
+
+struct zs_pool;
+
+/* Whether the environment asks for all pools to be published. */
+bool publish_wanted(void);
+
+/*
+ * Publish a pool from now on, if that can be done: it is never an error. With @tell, one line on
+ * stderr says why it can't.
+ */
+void publish_add(struct zs_pool *pool, bool tell);
+
+/* The pool is about to go: waits for the publisher if it counts the pool just now. */
+void publish_remove(struct zs_pool *pool);
+
+#endif /* ZS_PORT_PUBLISH_H */

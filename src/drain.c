@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Drains: a batch, all of it, and the worker's.
+ *
+ * The worker drains a pass at a time, and comes again after the drain delay as long as it finds
+ * something. Then it goes to sleep, which takes a protocol: it says so, passes the heavy fence, and
+ * looks once more. A producer queues its handle, passes the light fence, and looks whether the
+ * worker sleeps. So either the worker finds the handle, or the producer wakes the worker.
+ */
+#include "pool.h"
+
+#define DRAIN_SOME 1024U /* handles that a caller of pool_malloc() frees before its pool grows */
+#define DRAIN_SLICE_NS 1000000 /* after which the worker does other work in between */
+#define DRAIN_PAUSE_MS 5 /* for others that want the worker's CPU */
+
+/*
+ * Frees a batch of what is queued. Returns how many handles: fewer than @most only where a pass
+ * ends.
+ * - Under the drain mutex.
+ */
+u32 drain_batch(u32 most)
+{
+	struct queue *queue = &runtime.queue;
+	struct free_batch *batch = runtime.batch;
+	u64 start, took;
+	u32 count;
+
+	port_assert_held(&queue->drain);
+	count = queue_take(queue, batch->name, most);
+	if (!count)
+		return 0;
+	start = port_now();
+	free_batch(batch, count, NULL);
+	atomic64_sub(count, &queue->pending);
+	WRITE_ONCE(queue->drained, queue->drained + count);
+	WRITE_ONCE(queue->drains, queue->drains + 1);
+	took = port_now() - start;
+	if (took > queue->longest_ns)
+		WRITE_ONCE(queue->longest_ns, took);
+	return count;
+}
+
+/*
+ * Frees a batch of what is queued, unless a drain is under way. Returns how many handles. Atomic.
+ */
+u32 drain_some(void)
+{
+	u32 count;
+
+	if (!port_mutex_trylock(&runtime.queue.drain))
+		return 0;
+	count = drain_batch(DRAIN_SOME);
+	port_mutex_unlock(&runtime.queue.drain);
+	return count;
+}
+
+/* Frees all that was queued before the call. Returns how many handles. May sleep; no lock is held. */
+u64 drain_flush(void)
+{
+	u64 until = 0, count = 0;
+	bool done;
+
+	do {
+		port_mutex_lock(&runtime.queue.drain);
+		if (!until)
+			until = queue_next_pass(&runtime.queue);
+		count += drain_batch(FREE_BATCH);
+		done = runtime.queue.passes >= until;
+		port_mutex_unlock(&runtime.queue.drain);
+		cond_resched();
+	} while (!done);
+	return count;
+}
+
+/* The worker's part of a pass. */
+struct slice {
+	u64 count; /* handles */
+	bool ended; /* the pass has */
+	bool crowded; /* others want the CPU */
+};
+
+static struct slice drain_slice(void)
+{
+	struct slice slice = { .count = 0 };
+	u64 start = port_now();
+
+	do {
+		u64 passes;
+
+		port_mutex_lock(&runtime.queue.drain);
+		passes = runtime.queue.passes;
+		slice.count += drain_batch(FREE_BATCH);
+		slice.ended = runtime.queue.passes != passes;
+		port_mutex_unlock(&runtime.queue.drain);
+		cond_resched();
+		slice.crowded = port_crowded() &&
+				queue_pending(&runtime.queue) < runtime.queue.capacity / 2;
+	} while (!slice.ended && !slice.crowded && port_now() - start < DRAIN_SLICE_NS);
+	return slice;
+}
+
+/*
+ * Drains for a moment; the worker's. Returns the milliseconds after which to call again, or -1 once
+ * the worker sleeps. May sleep; no lock is held.
+ */
+int drain_work(void)
+{
+	struct queue *queue = &runtime.queue;
+	struct slice slice = drain_slice();
+
+	queue_restock(queue);
+	if (slice.crowded)
+		return DRAIN_PAUSE_MS;
+	if (!slice.ended)
+		return 0;
+	if (!slice.count) {
+		if (READ_ONCE(queue->asleep))
+			return -1;
+		WRITE_ONCE(queue->asleep, 1);
+		port_fence_heavy(); /* pairs with the light one in queue_append() */
+		if (!drain_flush())
+			return port_fence_works() ? -1 : (int)queue->delay_ms;
+	}
+	WRITE_ONCE(queue->asleep, 0);
+	return (int)READ_ONCE(queue->delay_ms);
+}

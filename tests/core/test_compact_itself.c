@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A pool that has become sparse compacts by itself, beside who uses it, unless it is told not to. No
+ * object is lost or changed. (Reaches inside: src/pool.h, to see what could be freed. Wraps port_now(),
+ * to have time pass.)
+ */
+#include "helpers.h"
+
+#include "pool.h"
+
+#define OBJECTS 20000
+#define KEEP_EVERY 5
+#define ENOUGH (4UL << 20) /* bytes that may stay, as src/compact.c has it */
+
+static const size_t sizes[] = { 700, 1700, 2500, 3300 };
+
+static _Thread_local u64 slow_time; /* if not 0: the time, which every look at it takes on */
+
+u64 __real_port_now(void);
+u64 __wrap_port_now(void);
+
+u64 __wrap_port_now(void)
+{
+	if (!slow_time)
+		return __real_port_now();
+	slow_time += 1000000;
+	return slow_time;
+}
+
+static size_t size_of(unsigned int object)
+{
+	return sizes[object % (sizeof(sizes) / sizeof(sizes[0]))];
+}
+
+static unsigned long *make_objects(struct zs_pool *pool)
+{
+	unsigned long *handles = calloc(OBJECTS, sizeof(*handles));
+
+	assert_non_null(handles);
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		handles[i] = object_make(pool, size_of(i), i);
+	return handles;
+}
+
+static void free_most(struct zs_pool *pool, const unsigned long *handles,
+		      void (*free_one)(struct zs_pool *pool, unsigned long handle))
+{
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		if (i % KEEP_EVERY)
+			free_one(pool, handles[i]);
+}
+
+static void check_and_free_rest(struct zs_pool *pool, unsigned long *handles)
+{
+	for (unsigned int i = 0; i < OBJECTS; i += KEEP_EVERY) {
+		assert_true(object_holds(pool, handles[i], size_of(i), i));
+		zs_free(pool, handles[i]);
+	}
+	zs_free_deferred_flush(pool);
+	assert_int_equal(zs_get_total_pages(pool), 0);
+	free(handles);
+	zs_destroy_pool(pool);
+}
+
+static bool is_dense(void *pool)
+{
+	return pool_reclaimable(pool) * page_size() < ENOUGH;
+}
+
+/* What a moment's compaction freed is counted at its end. */
+static bool has_compacted(void *pool)
+{
+	struct zs_pool_stats stats;
+
+	zs_pool_stats(pool, &stats);
+	return stats.pages_compacted > 0;
+}
+
+/* Whichever way they are freed: the pool is dense before long, and nobody has asked for it. */
+static void check_dense(void (*free_one)(struct zs_pool *pool, unsigned long handle))
+{
+	struct zs_pool *pool = make_pool((struct zs_pool_options){ .compact_share = 100 });
+	unsigned long *handles = make_objects(pool);
+
+	free_most(pool, handles, free_one);
+	zs_free_deferred_flush(pool);
+	assert_true(wait_for(is_dense, pool));
+	assert_true(wait_for(has_compacted, pool));
+	check_and_free_rest(pool, handles);
+}
+
+static void test_freed_at_once(void **state)
+{
+	(void)state;
+	check_dense(zs_free);
+}
+
+static void test_freed_deferred(void **state)
+{
+	(void)state;
+	check_dense(zs_free_deferred);
+}
+
+static void do_nothing(void)
+{
+}
+
+/* Has the worker do nothing, so that the test can do its work. */
+static void worker_replace(void)
+{
+	port_worker_stop(&runtime.worker);
+	memset(&runtime.worker, 0, sizeof(runtime.worker));
+	assert_int_equal(port_worker_init(&runtime.worker, do_nothing), 0);
+}
+
+/* A pool that is told not to stays as it is, although its worker runs. */
+static void test_never(void **state)
+{
+	struct zs_pool *pool = make_pool((struct zs_pool_options){
+		.compact_share = ZS_COMPACT_NEVER,
+	});
+	unsigned long *handles = make_objects(pool);
+	struct zs_pool_stats stats;
+
+	(void)state;
+	free_most(pool, handles, zs_free_deferred);
+	zs_free_deferred_flush(pool);
+	worker_replace();
+	assert_int_equal(compact_work(), -1);
+	assert_false(is_dense(pool));
+	zs_pool_stats(pool, &stats);
+	assert_int_equal(stats.pages_compacted, 0);
+	check_and_free_rest(pool, handles);
+}
+
+/* It works for a moment, and then pauses so long that it has had no more than its share. */
+static void test_share(void **state)
+{
+	struct zs_pool *pool = make_pool((struct zs_pool_options){
+		.compact_share = ZS_COMPACT_NEVER,
+	});
+	unsigned long *handles = make_objects(pool);
+	unsigned int pauses = 0;
+
+	(void)state;
+	free_most(pool, handles, zs_free_deferred);
+	zs_free_deferred_flush(pool);
+	worker_replace();
+	pool->compact_share = 1;
+	compact_notice(pool);
+	compact_work(); /* the first look */
+	slow_time = 1;
+	for (;; pauses++) {
+		u64 start = port_now();
+		int pause = compact_work();
+		u64 took = port_now() - start;
+
+		if (pause < 0)
+			break;
+		assert_in_range(pause, 99 * 2, took * 99 / 1000000 + 1);
+	}
+	slow_time = 0;
+	assert_true(pauses > 0);
+	assert_true(is_dense(pool));
+	pool->compact_share = 0;
+	check_and_free_rest(pool, handles);
+}
+
+static void test_options(void **state)
+{
+	struct zs_pool_options options = { .size = sizeof(options), .compact_share = 101 };
+
+	(void)state;
+	assert_null(zs_create_pool_with("wrong", &options));
+	assert_int_equal(errno, EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_freed_at_once), cmocka_unit_test(test_freed_deferred),
+		cmocka_unit_test(test_never),	      cmocka_unit_test(test_share),
+		cmocka_unit_test(test_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Contract line 11: a pool does not grow while frees wait, and a limit that is compared with
+ * zs_get_total_pages() never fails for what only waits. (Reaches inside: src/pool.h.)
+ */
+#include "helpers.h"
+
+#include <pthread.h>
+
+#include "pool.h"
+
+/* Objects that wait make room for others of their size, which then take no zspage of their own. */
+static void test_waiting_makes_room(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long *handles = objects_make(pool, 1000, 3000);
+	u64 pages = (u64)atomic64_read(&pool->pages);
+
+	(void)state;
+	for (unsigned int round = 0; round < 5; round++) {
+		for (size_t i = 0; i < 3000; i++)
+			zs_free_deferred(pool, handles[i]);
+		free(handles);
+		handles = objects_make(pool, 1000, 3000);
+		assert_in_range(atomic64_read(&pool->pages), pages, pages * 11 / 10);
+	}
+	free(handles);
+	zs_destroy_pool(pool);
+}
+
+/* The total leaves out what waits, and is exact again once nothing does. */
+static void test_total_leaves_out(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	unsigned long *handles = objects_make(pool, 1000, 4000);
+	unsigned long pages = zs_get_total_pages(pool);
+
+	(void)state;
+	for (size_t i = 0; i < 3000; i++)
+		zs_free_deferred(pool, handles[i]);
+	assert_in_range(zs_get_total_pages(pool), pages / 4 - 2, pages / 4 + 2);
+	zs_free_deferred_flush(pool);
+	assert_in_range(zs_get_total_pages(pool), pages / 4, pages / 4 + 40);
+	assert_int_equal(zs_get_total_pages(pool), atomic64_read(&pool->pages));
+	free(handles);
+	zs_destroy_pool(pool);
+}
+
+#define PAGES 5120 /* 20 MiB of pages, which a store keeps in half of that */
+
+struct writer {
+	pthread_t thread;
+	struct zs_pool *pool;
+	unsigned long *slots;
+	uint64_t seed;
+	unsigned long limit;
+	unsigned long failed;
+	unsigned long highest;
+	void (*free_one)(struct zs_pool *pool, unsigned long handle);
+};
+
+/* Writes its pages anew as zram does: store the new, compare with the limit, free the old. */
+static void *rewrite(void *arg)
+{
+	struct writer *writer = arg;
+
+	for (unsigned int round = 0; round < 4; round++) {
+		for (size_t i = 0; i < PAGES / 2; i++) {
+			size_t size = 1000 + next_random(&writer->seed) % 2200;
+			unsigned long total, handle = zs_malloc(writer->pool, size, GFP_NOWAIT, -1);
+
+			if (zs_is_err(handle))
+				handle = zs_malloc(writer->pool, size, GFP_KERNEL, -1);
+			total = zs_get_total_pages(writer->pool);
+			if (total > writer->limit) {
+				writer->failed++;
+				zs_free(writer->pool, handle);
+				continue;
+			}
+			if (writer->slots[i])
+				writer->free_one(writer->pool, writer->slots[i]);
+			writer->slots[i] = handle;
+			total = (unsigned long)atomic64_read(&writer->pool->pages);
+			writer->highest = total > writer->highest ? total : writer->highest;
+		}
+	}
+	return NULL;
+}
+
+/* Two writers on a pool with a limit. Returns how often it struck; *@highest is the most pages held. */
+static unsigned long run_writers(void (*free_one)(struct zs_pool *pool, unsigned long handle),
+				 unsigned long limit, unsigned long *highest)
+{
+	struct zs_pool *pool = zs_create_pool("limited");
+	struct writer writers[2];
+	unsigned long failed = 0;
+
+	*highest = 0;
+	for (unsigned int i = 0; i < 2; i++) {
+		writers[i] = (struct writer){
+			.pool = pool,
+			.slots = calloc(PAGES / 2, sizeof(unsigned long)),
+			.seed = i + 1,
+			.limit = limit,
+			.free_one = free_one,
+		};
+		assert_int_equal(pthread_create(&writers[i].thread, NULL, rewrite, &writers[i]), 0);
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		pthread_join(writers[i].thread, NULL);
+		failed += writers[i].failed;
+		*highest = writers[i].highest > *highest ? writers[i].highest : *highest;
+		free(writers[i].slots);
+	}
+	zs_destroy_pool(pool);
+	return failed;
+}
+
+/* Deferred frees never fail a write that frees at once would not have, and the limit stays real. */
+static void test_limit(void **state)
+{
+	unsigned long most, held;
+
+	(void)state;
+	assert_int_equal(run_writers(zs_free, ~0UL, &most), 0);
+	/* What frees at once need at most, and a little for luck in the order of two threads. */
+	assert_int_equal(run_writers(zs_free, most + most / 32, &held), 0);
+	assert_int_equal(run_writers(zs_free_deferred, most + most / 32, &held), 0);
+	assert_true(held <= most + most / 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_waiting_makes_room),
+		cmocka_unit_test(test_total_leaves_out),
+		cmocka_unit_test(test_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Who reads a page keeps it for as long as that takes: who overwrites, discards or frees it meanwhile
+ * waits, and the page that is read is the old one.
+ *
+ * The linker wraps the decompressor, in the middle of which the test starts the other thread, and
+ * sched_yield(), by which that shows that it waits.
+ */
+#include "zram_pages.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#define INDEX 3
+
+enum progress {
+	RUNNING,
+	WAITING,
+	DONE,
+};
+
+static struct zram *store;
+static char *old_page;
+static char *new_page; /* of one word, so that to write it takes nothing that the reader has */
+static int (*change)(void); /* what the other thread does */
+static pthread_t changer;
+static int result; /* of the change */
+static bool is_changing; /* the changer was started */
+static enum progress seen; /* while the page was being read */
+static atomic_int progress;
+static _Thread_local bool is_changer;
+
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+
+int __wrap_sched_yield(void)
+{
+	if (is_changer)
+		atomic_store(&progress, WAITING);
+	return __real_sched_yield();
+}
+
+static void *change_page(void *arg)
+{
+	is_changer = true;
+	result = change();
+	is_changer = false;
+	atomic_store(&progress, DONE);
+	return arg;
+}
+
+static void start_changer(void)
+{
+	atomic_store(&progress, RUNNING);
+	assert_int_equal(pthread_create(&changer, NULL, change_page, NULL), 0);
+	is_changing = true;
+	while (atomic_load(&progress) == RUNNING)
+		__real_sched_yield();
+	seen = (enum progress)atomic_load(&progress);
+}
+
+int __real_LZ4_decompress_safe(const char *src, char *dst, int size, int room);
+int __wrap_LZ4_decompress_safe(const char *src, char *dst, int size, int room);
+
+int __wrap_LZ4_decompress_safe(const char *src, char *dst, int size, int room)
+{
+	if (change && !is_changing)
+		start_changer();
+	return __real_LZ4_decompress_safe(src, dst, size, room);
+}
+
+static int overwrite(void)
+{
+	return zram_write_page(store, INDEX, new_page);
+}
+
+static int discard(void)
+{
+	return zram_discard(store, INDEX, 1);
+}
+
+static int notify(void)
+{
+	return zram_slot_free_notify(store, INDEX);
+}
+
+/* What the page reads as while another thread changes it, and afterwards. */
+static void change_while_read(int (*how)(void), const char *expected)
+{
+	assert_int_equal(zram_write_page(store, INDEX, old_page), 0);
+	is_changing = false;
+	change = how;
+	assert_page_is(store, INDEX, old_page);
+	change = NULL;
+	assert_true(is_changing);
+	assert_int_equal(seen, WAITING);
+	assert_int_equal(pthread_join(changer, NULL), 0);
+	assert_int_equal(result, 0);
+	assert_page_is(store, INDEX, expected);
+}
+
+static void test_changed_while_read(void **state)
+{
+	char *zeros = calloc(1, page_size());
+
+	(void)state;
+	old_page = malloc(page_size());
+	new_page = malloc(page_size());
+	assert_true(zeros && old_page && new_page);
+	make_text_page(old_page, 1);
+	make_same_page(new_page, 2);
+	store = create_store(INDEX + 1, (struct zram_options){ .algorithm = "lz4" });
+	change_while_read(overwrite, new_page);
+	change_while_read(discard, zeros);
+	change_while_read(notify, zeros);
+	zram_destroy(store);
+	free(new_page);
+	free(old_page);
+	free(zeros);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_changed_while_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

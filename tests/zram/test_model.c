@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A random run of every call of the store against a plain model: an array of the pages' seeds. The
+ * run prints its seed, see random.h.
+ */
+#include "zram_pages.h"
+
+#include <errno.h>
+
+#define NR_PAGES 512
+#define EMPTY 0 /* the seed of a page that was never written: make_any_page() makes it zeros */
+
+struct model {
+	struct zram *zram;
+	uint64_t seed[NR_PAGES];
+	bool written[NR_PAGES];
+	bool limited;
+	char *page;
+	uint64_t random;
+};
+
+static void check_page(struct model *model, uint64_t index)
+{
+	make_any_page(model->page, model->seed[index]);
+	assert_page_is(model->zram, index, model->page);
+}
+
+static void forget(struct model *model, uint64_t index)
+{
+	model->seed[index] = EMPTY;
+	model->written[index] = false;
+}
+
+static void check_counts(struct model *model)
+{
+	struct zram_mm_stat stat = stat_of(model->zram);
+	uint64_t stored = 0, same = 0, huge = 0;
+
+	for (uint64_t i = 0; i < NR_PAGES; i++) {
+		stored += model->written[i];
+		same += model->written[i] && model->seed[i] % 4 == 0;
+		huge += model->written[i] && model->seed[i] % 4 == 1;
+	}
+	assert_int_equal(stat.orig_data_size, stored * page_size());
+	assert_int_equal(stat.same_pages, same);
+	assert_int_equal(stat.huge_pages, huge);
+	assert_true(stat.compr_data_size >= huge * page_size());
+	assert_true(stat.compr_data_size <= (stored - same) * page_size());
+	assert_true(stat.mem_used_total >= stat.compr_data_size);
+	assert_true(!model->limited || stat.mem_used_total <= stat.mem_limit);
+}
+
+static void write_random(struct model *model, uint64_t index)
+{
+	uint64_t seed = next_random(&model->random) >> 16;
+	int err;
+
+	make_any_page(model->page, seed);
+	err = zram_write_page(model->zram, index, model->page);
+	if (err) {
+		assert_true(model->limited);
+		assert_int_equal(err, -ENOMEM);
+	} else {
+		model->seed[index] = seed;
+		model->written[index] = true;
+	}
+	check_page(model, index);
+}
+
+static void discard_random(struct model *model, uint64_t index)
+{
+	uint64_t count = next_random(&model->random) % 300;
+
+	if (index + count > NR_PAGES) {
+		assert_int_equal(zram_discard(model->zram, index, count), -EINVAL);
+		return;
+	}
+	assert_int_equal(zram_discard(model->zram, index, count), 0);
+	for (uint64_t i = index; i < index + count; i++)
+		forget(model, i);
+}
+
+static void one_operation(struct model *model)
+{
+	uint64_t random = next_random(&model->random);
+	uint64_t index = random % NR_PAGES;
+
+	switch (random / NR_PAGES % 256) {
+	case 0:
+		discard_random(model, index);
+		break;
+	case 1:
+		zs_compact(zram_get_pool(model->zram));
+		break;
+	case 2:
+		zs_free_deferred_flush(zram_get_pool(model->zram));
+		break;
+	case 3:
+		check_counts(model);
+		break;
+	case 4 ... 89:
+		write_random(model, index);
+		break;
+	case 90 ... 149:
+		assert_int_equal(zram_slot_free_notify(model->zram, index), 0);
+		forget(model, index);
+		break;
+	default:
+		check_page(model, index);
+	}
+}
+
+static void run(struct zram_options options)
+{
+	unsigned long operations = random_operations(10000);
+	struct model model = {
+		.zram = create_store(NR_PAGES, options),
+		.limited = options.mem_limit != 0,
+		.page = malloc(page_size()),
+		.random = random_seed(),
+	};
+
+	assert_non_null(model.page);
+	while (operations--)
+		one_operation(&model);
+	for (uint64_t i = 0; i < NR_PAGES; i++)
+		check_page(&model, i);
+	check_counts(&model);
+	zram_destroy(model.zram);
+	free(model.page);
+}
+
+static void test_deferred(void **state)
+{
+	(void)state;
+	run((struct zram_options){ 0 });
+}
+
+/* A queue so small that most frees fall back. */
+static void test_small_queue(void **state)
+{
+	(void)state;
+	run((struct zram_options){ .algorithm = "zstd", .deferred_budget = 8 * page_size() });
+}
+
+static void test_freed_now(void **state)
+{
+	(void)state;
+	run((struct zram_options){ .algorithm = "deflate", .free_policy = ZRAM_FREE_NOW });
+}
+
+static void test_limited(void **state)
+{
+	(void)state;
+	run((struct zram_options){ .mem_limit = NR_PAGES / 4 * page_size() });
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_deferred),
+		cmocka_unit_test(test_small_queue),
+		cmocka_unit_test(test_freed_now),
+		cmocka_unit_test(test_limited),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
