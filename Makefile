@@ -44,13 +44,19 @@ clean:
 	rm -rf $(BUILD) build-asan build-tsan build-ci
 
 help:
-	@echo 'make                build the libraries, the command, tests and benches in $(BUILD)/'
-	@echo 'make demo           the main job: zsmalloc exit, on this machine'"'"'s own programs'
-	@echo 'make check          all tests, then all under ASan+UBSan and under TSan'
-	@echo 'make check-mutants  show that the tests notice broken code'
-	@echo 'make bench          measure; BENCH="free cliff": only these'
-	@echo 'make install        install to PREFIX (now $(PREFIX)), below DESTDIR'
+	@echo 'Times are those of two cores; each target first installs the Debian packages that it needs.'
+	@echo 'make                build the libraries, the command, tests and benches in $(BUILD)/ (30 s)'
+	@echo 'make demo           the main job: zsmalloc exit, on this machine'"'"'s own programs (30 s)'
+	@echo 'make check          all tests, then all under ASan+UBSan and under TSan (5 min)'
+	@echo 'make check-mutants  show that the tests notice broken code (5 min)'
+	@echo 'make bench          measure (15 min); BENCH="free life": only these (2 min each)'
+	@echo 'make install        install to PREFIX (now $(PREFIX)), below DESTDIR (30 s)'
 	@echo 'make clean          remove what was built'
+	@echo 'make module         zsmalloc.ko for the running kernel, or for KDIR=... (10 s)'
+	@echo 'make install-module the same, loaded at boot in place of the kernel'"'"'s own (10 s)'
+	@echo 'make check-kernel   the module under stock Debian kernels in QEMU (5 min)'
+	@echo 'make check-kernel-debug  the module under KASAN and lockdep (30 min)'
+	@echo 'make bench-kernel   ours and the kernel'"'"'s own, in User Mode Linux (15 min)'
 
 packages:
 	@scripts/install-packages build
