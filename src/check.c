@@ -95,7 +95,7 @@ const char *pool_fault(const struct zs_pool *pool)
 }
 
 #define SMALL_OBJECTS 2000 /* a larger pool takes too long to be checked after each batch */
-#define SMALL_TAGS 64
+#define SMALL_TAGS 8
 
 static const char *small_pool_fault(const struct zs_pool *pool)
 {

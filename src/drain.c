@@ -41,20 +41,27 @@ u32 drain_batch(u32 most)
 }
 
 /*
- * Frees a batch of what is queued, unless a drain is under way. Returns how many handles. Atomic.
+ * Frees a batch of what is queued. Returns how many handles: 0 if none is, or if a drain is under
+ * way and @flags do not allow to wait for it.
  */
-u32 drain_some(void)
+u32 drain_some(gfp_t flags)
 {
 	u32 count;
 
-	if (!port_mutex_trylock(&runtime.queue.drain))
+	if (port_may_sleep(flags))
+		port_mutex_lock(&runtime.queue.drain);
+	else if (!port_mutex_trylock(&runtime.queue.drain))
 		return 0;
 	count = drain_batch(DRAIN_SOME);
+	if (!count) /* a pass was under way, and had nothing left */
+		count = drain_batch(DRAIN_SOME);
 	port_mutex_unlock(&runtime.queue.drain);
 	return count;
 }
 
-/* Frees all that was queued before the call. Returns how many handles. May sleep; no lock is held. */
+/*
+ * Frees all that was queued before the call. Returns how many handles. May sleep; no lock is held.
+ */
 u64 drain_flush(void)
 {
 	u64 until = 0, count = 0;
@@ -108,7 +115,6 @@ int drain_work(void)
 	struct queue *queue = &runtime.queue;
 	struct slice slice = drain_slice();
 
-	queue_restock(queue);
 	if (slice.crowded)
 		return DRAIN_PAUSE_MS;
 	if (!slice.ended)

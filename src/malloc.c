@@ -61,7 +61,7 @@ static bool drain_all(gfp_t flags)
 	if (port_may_sleep(flags))
 		drain_flush();
 	else
-		while (drain_some() && READ_ONCE(runtime.queue.passes) < until)
+		while (drain_some(flags) && READ_ONCE(runtime.queue.passes) < until)
 			;
 	return true;
 }
@@ -72,7 +72,7 @@ static unsigned long class_malloc(struct size_class *class, u32 index, gfp_t fla
 	unsigned long handle = object_take(class, index, flags);
 
 	for (u32 i = 0; unlikely(!handle) && i < DRAIN_BATCHES; i++) {
-		if (!queue_pending(&runtime.queue) || !drain_some())
+		if (!queue_pending(&runtime.queue) || !drain_some(flags))
 			break;
 		handle = object_take(class, index, flags);
 	}

@@ -53,13 +53,9 @@ void misuse_name(u64 name)
 	const char *function = "zs_free_deferred";
 	const atomic64_t *entry = handle_entry(&runtime.handles, name);
 	u64 word = entry ? (u64)atomic64_read_acquire(entry) : 0;
-	struct zs_pool *pool = NULL;
-	u32 tag = 0;
+	u32 tag = word & ENTRY_LIVE ? 0 : entry_tag(word);
+	struct zs_pool *pool = pool_at(tag);
 
-	if (word && !(word & ENTRY_LIVE))
-		tag = entry_tag(word);
-	if (tag)
-		pool = pool_at(tag);
 	if (pool)
 		misuse_pool(pool, function, name_fault(name), handle_make(tag, name));
 	else

@@ -79,7 +79,9 @@ void pool_read_end(struct zs_pool *pool, unsigned long handle, size_t len, const
 	if (likely(memory && (!expected || memory == expected)))
 		read_end(&object);
 	else
-		misuse_pool(pool, "zs_obj_read_end", "pointer to something else for handle",
+		misuse_pool(pool, "zs_obj_read_end",
+			    memory ? "pointer to something else for handle" :
+				     "null buffer for handle",
 			    handle);
 }
 

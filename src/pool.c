@@ -26,12 +26,7 @@ static void class_tables_destroy(void)
 	}
 }
 
-/**
- * runtime_init() - make what pools share.
- *
- * Context: May sleep. The host calls it once before it makes a pool.
- * Return: 0 or -ENOMEM.
- */
+/* Makes what pools share; the host calls it before it makes a pool. Returns 0 or -ENOMEM. */
 int runtime_init(void)
 {
 	memset(&runtime, 0, sizeof(runtime));

@@ -74,7 +74,7 @@ void compact_notice(struct zs_pool *pool);
 
 /* drain.c */
 u32 drain_batch(u32 most);
-u32 drain_some(void);
+u32 drain_some(gfp_t flags);
 u64 drain_flush(void);
 int drain_work(void);
 
@@ -159,13 +159,10 @@ static inline bool handle_is_err(unsigned long handle)
 	return handle >= (unsigned long)-4095L;
 }
 
-/**
- * pool_free_deferred() - have an object freed soon, and return at once.
- * @pool: the pool
- * @handle: from pool_malloc(); 0 and error values are ignored
- *
- * Context: Any, atomic too, and under any lock of the caller's. Waits for nothing, unless the queue
- *	cannot take the handle: then it is pool_free().
+/*
+ * Has an object freed soon, and returns at once; 0 and error values are ignored.
+ * - Any context, under any lock of the caller's. Waits for nothing, unless the queue cannot take the
+ *   handle: then it is pool_free().
  */
 static inline void pool_free_deferred(struct zs_pool *pool, unsigned long handle)
 {

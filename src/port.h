@@ -76,8 +76,8 @@ void port_lock_init(struct port_lock *lock, enum port_rank rank);
 void port_mutex_init(struct port_mutex *mutex, enum port_rank rank);
 
 /*
- * Returns zeroed memory for the core's own use, aligned to a cache line, or NULL. Large memory that is
- * never touched costs nothing where the host can do that.
+ * Returns zeroed memory for the core's own use, aligned to a cache line, or NULL. Large memory that
+ * is never touched costs nothing where the host can do that.
  * - GFP_NOWAIT must not sleep, and may fail for that alone.
  */
 void *port_alloc(size_t size, gfp_t flags);
@@ -86,8 +86,8 @@ void *port_alloc(size_t size, gfp_t flags);
 void port_free(void *memory, size_t size);
 
 /*
- * Returns a zeroed page for a segment or for descriptors, or NULL. It begins with a struct port_page,
- * which is the host's.
+ * Returns a zeroed page for a segment or for descriptors, or NULL. It begins with a struct
+ * port_page, which is the host's.
  * - Without @wait the call waits for no lock and makes no system call.
  */
 struct port_page *port_page_alloc(struct port_store *store, bool wait);
@@ -101,17 +101,11 @@ int port_store_init(struct port_store *store);
 /* Destroys the store, all of whose chains are free. */
 void port_store_destroy(struct port_store *store);
 
-/**
- * port_chain_alloc() - get memory for a zspage.
- * @store: the page store
- * @chain: filled in; contents undefined if the call fails
- * @pages: 1 to PORT_MAX_CHAIN
- * @flags: GFP_NOWAIT must not sleep
- * @nid: preferred NUMA node, or NUMA_NO_NODE
- *
- * The contents of the pages are undefined. The kernel's pages need port_chain_name() then.
- *
- * Return: true if there was memory.
+/*
+ * Gets memory for a zspage of 1 to PORT_MAX_CHAIN pages, from NUMA node @nid if that can be. The
+ * contents of the pages are undefined, and so is @chain if the call fails. Returns true if there
+ * was memory.
+ * - GFP_NOWAIT must not sleep. port_chain_name() comes next.
  */
 bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsigned int pages,
 		      gfp_t flags, int nid);
@@ -122,16 +116,10 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
  */
 void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number);
 
-/**
- * port_chain_free() - take a zspage's memory back.
- * @store: the page store
- * @chain: from port_chain_alloc(), with the same number of @pages
- * @pages: its length
- *
- * Makes no system call: the host may keep the memory until port_store_trim().
- *
- * Context: Atomic; no lock of PORT_RANK_STORE is held.
- * Return: the milliseconds within which the store wants a trim, or -1 for none.
+/*
+ * Takes a zspage's memory back, which the host may keep until port_store_trim(): it makes no system
+ * call. Returns the milliseconds within which the store wants a trim, or -1 for none.
+ * - Atomic; no lock of PORT_RANK_STORE is held.
  */
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages);
 
@@ -146,19 +134,16 @@ int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned
  */
 
 /*
- * Gives back the pages at a chain's end, from byte @offset on, that hold nothing. They come back, with
- * undefined contents, when they are written. A host whose pages do not do that keeps them.
+ * Gives back the pages at a chain's end, from byte @offset on, that hold nothing. They come back,
+ * with undefined contents, when they are written. A host whose pages do not do that keeps them.
  * - A class lock may be held; in a process, makes a system call.
  */
 void port_chain_discard(struct port_chain *chain, size_t offset, unsigned int pages);
 
-/**
- * port_store_trim() - give free memory back to the system, in runs as large as can be.
- * @store: the page store
- * @all: all of it; otherwise the host keeps what it expects to need again soon
- *
- * Context: May sleep; no lock of PORT_RANK_STORE is held.
- * Return: the milliseconds within which the store wants a trim again, or -1 for none.
+/*
+ * Gives free memory back to the system, in runs as large as can be: all of it, or what the host
+ * does not expect to need again soon. Returns as port_chain_free() does.
+ * - May sleep; no lock of PORT_RANK_STORE is held.
  */
 int port_store_trim(struct port_store *store, bool all);
 
@@ -168,15 +153,10 @@ int port_store_trim(struct port_store *store, bool all);
  */
 int port_worker_init(struct port_worker *worker, void (*run)(void));
 
-/**
- * port_worker_kick() - have the worker's function start soon.
- * @worker: the worker
- * @delay_ms: at most this many milliseconds from now, 0 for at once; an earlier kick that asks for
- *	less stands
- *
- * A kick that comes while the function runs makes it run again.
- *
- * Context: Any. Neither sleeps nor allocates; may make a system call that cannot block.
+/*
+ * Has the worker's function start within a delay, 0 for at once. An earlier kick that asks for less
+ * stands. A kick that comes while the function runs makes it run again.
+ * - Any context: neither sleeps nor allocates; may make a system call that cannot block.
  */
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 

@@ -14,20 +14,6 @@ static u32 segments_kept(void)
 	return 2 * port_lanes_used() > SEGMENTS_LEAST ? 2 * port_lanes_used() : SEGMENTS_LEAST;
 }
 
-int queue_init(struct queue *queue, struct port_worker *worker, struct port_store *store)
-{
-	queue->worker = worker;
-	queue->store = store;
-	queue->asleep = 1;
-	port_lock_init(&queue->lock, PORT_RANK_TABLE);
-	port_mutex_init(&queue->drain, PORT_RANK_DRAIN);
-	queue_restock(queue);
-	if (queue->free_count == segments_kept())
-		return 0;
-	queue_destroy(queue);
-	return -ENOMEM;
-}
-
 static void segments_free(struct queue *queue, struct segment *segment)
 {
 	while (segment) {
@@ -36,17 +22,6 @@ static void segments_free(struct queue *queue, struct segment *segment)
 		port_page_free(queue->store, &segment->page);
 		segment = next;
 	}
-}
-
-/* Frees all segments, of lanes too, which no thread uses any more; what is queued is lost. */
-void queue_destroy(struct queue *queue)
-{
-	for (u32 i = 0; i < port_lanes_used(); i++) {
-		segments_free(queue, lanes[i].head);
-		lanes[i].head = NULL;
-	}
-	segments_free(queue, queue->free);
-	queue->free = NULL;
 }
 
 /* Has the worker drain within the delay. The caller has just queued a handle while it slept. */
@@ -102,16 +77,34 @@ static void segment_clean(struct queue *queue, struct segment *segment)
 	segment_put(queue, segment);
 }
 
-/* Has the free segments that the queue keeps; the worker's. May sleep; no lock is held. */
-void queue_restock(struct queue *queue)
+/* Frees all segments, of lanes too, which no thread uses any more; what is queued is lost. */
+void queue_destroy(struct queue *queue)
 {
-	while (READ_ONCE(queue->free_count) < segments_kept()) {
-		struct port_page *page = port_page_alloc(queue->store, true);
+	for (u32 i = 0; i < port_lanes_used(); i++) {
+		segments_free(queue, lanes[i].head);
+		lanes[i].head = NULL;
+	}
+	segments_free(queue, queue->free);
+	queue->free = NULL;
+}
 
-		if (!page)
-			return;
+int queue_init(struct queue *queue, struct port_worker *worker, struct port_store *store)
+{
+	queue->worker = worker;
+	queue->store = store;
+	queue->asleep = 1;
+	port_lock_init(&queue->lock, PORT_RANK_TABLE);
+	port_mutex_init(&queue->drain, PORT_RANK_DRAIN);
+	while (queue->free_count < segments_kept()) {
+		struct port_page *page = port_page_alloc(store, true);
+
+		if (!page) {
+			queue_destroy(queue);
+			return -ENOMEM;
+		}
 		segment_put(queue, (struct segment *)page);
 	}
+	return 0;
 }
 
 /*
@@ -147,13 +140,9 @@ static void lane_open(struct lane *lane, struct segment *segment)
 	lane->follow = 0;
 }
 
-/**
- * queue_put() - queue a name: the one way in beside the inline fast path.
- * @queue: the queue
- * @name: of a handle
- *
- * Context: Any. Takes no lock that it would have to wait for, and does not sleep.
- * Return: QUEUE_DONE, or why the name is not queued.
+/*
+ * Queues a name: the one way in beside the inline fast path. Returns QUEUE_DONE, or why it is not
+ * queued. Any context: waits for nothing, and does not sleep.
  */
 enum queue_result queue_put(struct queue *queue, u64 name)
 {
@@ -286,7 +275,9 @@ u64 queue_pending(const struct queue *queue)
 	for (u32 i = 1; i < end; i++) {
 		/* Before uncounted, into which lane_append() moves the cell's count. */
 		pending += (s64)(smp_load_acquire(&lanes[i].cell) >> CELL_COUNT_SHIFT);
-		/* Pairs with the release in lane_count(): what left the lane is in queue.pending. */
+		/*
+		 * Pairs with the release in lane_count(): what left the lane is in queue.pending.
+		 */
 		pending += smp_load_acquire(&lanes[i].uncounted);
 	}
 	pending += (s64)atomic64_read(&queue->pending);

@@ -77,7 +77,6 @@ u32 queue_take(struct queue *queue, u64 *names, u32 most);
 u64 queue_next_pass(const struct queue *queue);
 u64 queue_pending(const struct queue *queue);
 u64 queue_pending_most(const struct queue *queue);
-void queue_restock(struct queue *queue);
 void queue_wake(struct queue *queue);
 
 /*

@@ -42,14 +42,10 @@ static inline void object_look(const struct zs_pool *pool, u64 word, struct obje
 	object->offset = (size_t)entry_slot(word) * object->size;
 }
 
-/**
- * read_begin() - keep an object where it is.
- * @pool: the pool
- * @handle: the object
- * @object: filled in, for read_end()
- *
- * Context: Any, but under no class lock. Takes a lock only when it meets a mover.
- * Return: false if the handle is not that of a live object of the pool.
+/*
+ * Keeps an object where it is, for read_end(). Returns false if the handle is not that of a live
+ * object of the pool.
+ * - Any context, but under no class lock: takes one when it meets a mover.
  */
 bool read_begin(struct zs_pool *pool, unsigned long handle, struct object *object)
 {

@@ -42,15 +42,10 @@ void pool_count(const struct zs_pool *pool, struct class_count *count)
 	}
 }
 
-/**
- * pool_total_pages() - how many pages the pool's zspages hold for objects that are not about to go.
- * @pool: the pool
- *
- * Leaves out an estimate of what waits in the deferred queue: zram compares the total with its
- * limit. In a process the pages behind the last object of a zspage do not count.
- *
- * Context: Any.
- * Return: the number.
+/*
+ * Returns how many pages the pool's zspages hold, without an estimate of what waits in the deferred
+ * queue: zram compares that with its limit. In a process the pages behind the last object of a
+ * zspage do not count.
  */
 unsigned long pool_total_pages(const struct zs_pool *pool)
 {
@@ -111,15 +106,9 @@ static void show_class(const struct size_class *class, const struct class_count 
 	sums[2] += freeable;
 }
 
-/**
- * pool_show_classes() - the table of size classes: fullness, objects, pages.
- * @pool: the pool
- * @out: where to print it
- *
- * The columns are those of the kernel's own table. A zspage is counted under the tenth that it does
- * not exceed; 99 % are all that are not quite full.
- *
- * Context: May sleep. No lock is held.
+/*
+ * Prints the table of size classes: fullness, objects, pages, in the columns of the kernel's own. A
+ * zspage is counted under the tenth that it does not exceed; 99 % are all that are not quite full.
  */
 void pool_show_classes(const struct zs_pool *pool, struct port_out *out)
 {

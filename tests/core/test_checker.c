@@ -51,6 +51,7 @@ static void assert_found(const char *told)
 static void test_corruptions(void **state)
 {
 	struct size_class *class;
+	u32 slots;
 
 	(void)state;
 	setup();
@@ -70,9 +71,18 @@ static void test_corruptions(void **state)
 	CORRUPT(*entry, atomic64_set(entry, atomic64_read(entry) ^ 1ULL << ENTRY_LOCK_SHIFT),
 		"lock");
 	CORRUPT(zspage_handles(zspage)[0], zspage_handles(zspage)[0]++, "points elsewhere");
-	CORRUPT(class->group[0], (class->group[3] = class->group[0], class->group[0] = NULL),
-		"another group");
-	class->group[3] = NULL;
+	CORRUPT(zspage_handles(zspage)[0], zspage_handles(zspage)[0] = ~0U, "no entry has");
+	slots = class->geometry.slots;
+	CORRUPT(zspage->used[slots / 64], zspage->used[slots / 64] |= 1ULL << slots % 64,
+		"behind the last");
+	CORRUPT(ref->zspage, ref->zspage = zspage + 1, "of another zspage");
+	CORRUPT(zspage->class, zspage->class ++, "of another class");
+	CORRUPT(zspage->next, (zspage->next = zspage), "lead back");
+	class->group[ZS_FULL] = class->group[0];
+	class->group[0] = NULL;
+	assert_found("another group");
+	class->group[0] = class->group[ZS_FULL];
+	class->group[ZS_FULL] = NULL;
 	assert_null(pool_fault(pool));
 	zs_destroy_pool(pool);
 }

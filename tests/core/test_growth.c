@@ -46,7 +46,7 @@ static void test_total_leaves_out(void **state)
 	zs_destroy_pool(pool);
 }
 
-#define PAGES 5120 /* 20 MiB of pages, which a store keeps in half of that */
+#define PAGES 10240 /* 40 MiB of pages, which a store keeps in about half of that */
 
 struct writer {
 	pthread_t thread;
@@ -67,11 +67,9 @@ static void *rewrite(void *arg)
 	for (unsigned int round = 0; round < 4; round++) {
 		for (size_t i = 0; i < PAGES / 2; i++) {
 			size_t size = 1000 + next_random(&writer->seed) % 2200;
-			unsigned long total, handle = zs_malloc(writer->pool, size, GFP_NOWAIT, -1);
+			unsigned long handle = zs_malloc(writer->pool, size, GFP_KERNEL, -1);
+			unsigned long total = zs_get_total_pages(writer->pool);
 
-			if (zs_is_err(handle))
-				handle = zs_malloc(writer->pool, size, GFP_KERNEL, -1);
-			total = zs_get_total_pages(writer->pool);
 			if (total > writer->limit) {
 				writer->failed++;
 				zs_free(writer->pool, handle);
@@ -119,14 +117,15 @@ static unsigned long run_writers(void (*free_one)(struct zs_pool *pool, unsigned
 /* Deferred frees never fail a write that frees at once would not have, and the limit stays real. */
 static void test_limit(void **state)
 {
-	unsigned long most, held;
+	unsigned long most, limit, held;
 
 	(void)state;
 	assert_int_equal(run_writers(zs_free, ~0UL, &most), 0);
-	/* What frees at once need at most, and a little for luck in the order of two threads. */
-	assert_int_equal(run_writers(zs_free, most + most / 32, &held), 0);
-	assert_int_equal(run_writers(zs_free_deferred, most + most / 32, &held), 0);
-	assert_true(held <= most + most / 8);
+	/* The order in which two threads come makes a difference of several per cent. */
+	limit = most + most / 8;
+	assert_int_equal(run_writers(zs_free, limit, &held), 0);
+	assert_int_equal(run_writers(zs_free_deferred, limit, &held), 0);
+	assert_true(held <= limit);
 }
 
 int main(void)

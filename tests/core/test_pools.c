@@ -93,29 +93,44 @@ static void test_come_and_go(void **state)
 	}
 }
 
+/* Gives all tags from one on to a pool, or takes them back. */
+static void tags_fill(struct zs_pool *by, u32 from)
+{
+	for (u32 tag = from; tag < HANDLE_TAGS; tag++) {
+		while (tag >= table_size(&runtime.pools, sizeof(by)))
+			assert_int_equal(table_grow(&runtime.pools, GFP_KERNEL), 0);
+		WRITE_ONCE(*(struct zs_pool **)table_at(&runtime.pools, tag, sizeof(by)), by);
+	}
+}
+
 /* No two pools have one tag; when there is none, a pool is not made, and one that goes makes room. */
 static void test_tags(void **state)
 {
-	struct zs_pool **all = calloc(HANDLE_TAGS, sizeof(*all));
-	unsigned char *seen = calloc(HANDLE_TAGS, 1);
+	enum {
+		FREE = 50
+	};
+	struct zs_pool *all[FREE + 1], *first = zs_create_pool("first");
+	unsigned char seen[FREE + 2] = { 0 };
 	u32 count = 0;
 
 	(void)state;
+	seen[first->tag] = 1;
+	tags_fill(first, FREE + 1);
 	while ((all[count] = zs_create_pool("tag"))) {
-		assert_in_range(all[count]->tag, 1, HANDLE_TAGS - 1);
+		assert_in_range(all[count]->tag, 1, FREE);
 		assert_int_equal(seen[all[count]->tag]++, 0);
 		count++;
 	}
 	assert_int_equal(errno, ENOMEM);
-	assert_int_equal(count, HANDLE_TAGS - 1);
-	zs_destroy_pool(all[100]);
-	all[100] = zs_create_pool("tag");
-	assert_non_null(all[100]);
-	assert_true(object_holds(all[100], object_make(all[100], 77, 1), 77, 1));
+	assert_int_equal(count, FREE - 1);
+	zs_destroy_pool(all[10]);
+	all[10] = zs_create_pool("tag");
+	assert_non_null(all[10]);
+	assert_true(object_holds(all[10], object_make(all[10], 77, 1), 77, 1));
 	while (count)
 		zs_destroy_pool(all[--count]);
-	free(seen);
-	free(all);
+	tags_fill(NULL, FREE + 1);
+	zs_destroy_pool(first);
 }
 
 /* The runtime goes with the last pool, and comes again. */

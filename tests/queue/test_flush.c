@@ -42,7 +42,7 @@ static void test_waits_for_drain(void **state)
 	for (unsigned int i = 0; i < 1000; i++)
 		zs_free_deferred(flushing.pool, handles[i]);
 	port_mutex_lock(&runtime.queue.drain); /* a drain in the middle of its work */
-	assert_int_equal(drain_some(), 0); /* another does not wait: it has nothing to promise */
+	assert_int_equal(drain_some(GFP_NOWAIT), 0); /* another may not wait */
 	assert_int_equal(pthread_create(&flushing.thread, NULL, flush, &flushing), 0);
 	assert_true(wait_for(has_begun, &flushing.begins));
 	for (unsigned int i = 0; i < 100; i++) {
@@ -65,7 +65,7 @@ static void test_in_a_pass(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 10000; i++)
 		zs_free_deferred(pool, handles[2 * i]);
-	assert_true(drain_some() > 0);
+	assert_true(drain_some(GFP_KERNEL) > 0);
 	assert_int_not_equal(runtime.queue.lane, 0); /* the pass goes on in this thread's lane */
 	for (unsigned int i = 0; i < 10000; i++)
 		zs_free_deferred(pool, handles[2 * i + 1]);

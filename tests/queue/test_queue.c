@@ -209,7 +209,10 @@ static void *put_endlessly(void *arg)
 /* A pass ends beside a producer that never does; and no name is lost, taken twice, or out of order. */
 static void test_pass_ends(void **state)
 {
-	struct zs_pool *pool = setup();
+	struct zs_pool *pool = make_pool((struct zs_pool_options){
+		.deferred_budget = 20000 * page_size(),
+		.deferred_delay_ms = NEVER_MS,
+	});
 	struct endless endless = { .put = 0 };
 	struct queue *queue = &runtime.queue;
 	u32 next = 0;
@@ -250,12 +253,13 @@ static void test_kept_segments(void **state)
 	put(name_of(1));
 	kept = runtime.queue.free_count;
 	assert_true(kept > 0);
-	port_lock(lock); /* so that the producer's try fails */
+	while (!port_lock_try(lock)) /* as another thread does: the producer's try fails */
+		sched_yield();
 	for (u64 name = name_of(3);; name += 2, count++)
 		if (!queue_append(&runtime.queue, name) &&
 		    queue_put(&runtime.queue, name) != QUEUE_DONE)
 			break;
-	port_unlock(lock);
+	atomic_xchg_release(&lock->state, PORT_LOCK_FREE);
 	assert_int_equal(runtime.queue.free_count, 0);
 	assert_in_range(count, kept * SEGMENT_CELLS, (kept + 1) * SEGMENT_CELLS);
 	assert_int_equal(deferred_stat(pool, "fallbacks_no_memory"), 1);
