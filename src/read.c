@@ -32,12 +32,18 @@ void readers_destroy(void)
 	port_free(runtime.reading, sizeof(atomic_t) << (32 - runtime.reading_shift));
 }
 
-/* Fills in where the object of a live entry is, as the ref says it now. */
-static inline void object_look(const struct zs_pool *pool, u64 word, struct object *object)
+/* Finds the zspage of a live entry. Returns false if it is dead by now, or another has its number. */
+static inline bool object_find(const atomic64_t *entry, u64 word, struct object *object)
 {
 	object->ref = zspage_ref(&runtime.zspages, entry_zspage(word));
 	/* Pairs with zspage_add() and zspage_thaw(). */
 	object->where = smp_load_acquire(&object->ref->where);
+	return (object->where & WHERE_LIVE) && (u64)atomic64_read(entry) == word;
+}
+
+/* Says which part of its chain an object is, whose zspage was found. */
+static inline void object_place(const struct zs_pool *pool, u64 word, struct object *object)
+{
 	object->size = pool->class[where_class(object->where)].geometry.size;
 	object->offset = (size_t)entry_slot(word) * object->size;
 }
@@ -65,10 +71,10 @@ bool read_begin(struct zs_pool *pool, unsigned long handle, struct object *objec
 			read_end(object);
 			return false;
 		}
-		object_look(pool, word, object);
-		if (likely((object->where & (WHERE_LIVE | WHERE_FROZEN)) == WHERE_LIVE &&
-			   (u64)atomic64_read(entry) == word))
+		if (likely(object_find(entry, word, object) && !(object->where & WHERE_FROZEN))) {
+			object_place(pool, word, object);
 			return true;
+		}
 		read_end(object);
 		port_lock(class_lock_at(entry_lock(word)));
 		port_unlock(class_lock_at(entry_lock(word)));
@@ -87,6 +93,8 @@ bool read_again(struct zs_pool *pool, unsigned long handle, struct object *objec
 	if (unlikely(!pool_has_handle(pool, handle) || !entry_is(word, handle_name(handle))))
 		return false;
 	object->count = reading_count((u32)handle);
-	object_look(pool, word, object);
-	return atomic_read(object->count) != 0;
+	if (unlikely(!atomic_read(object->count) || !object_find(entry, word, object)))
+		return false;
+	object_place(pool, word, object);
+	return true;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * To stop a thread at one point of its way: what it uses there is protected, and it waits in the
- * handler of the fault until it is released, then tries again.
+ * Stops a thread at one point of its way. The memory that it uses there is protected; the thread
+ * waits in the handler of the fault until it is released, and tries again.
  *
- * What is not atomic only, with ThreadSanitizer: that does an atomic operation under a lock of its
+ * With ThreadSanitizer only where the access is not atomic. It does atomic ones under a lock of its
  * own, which the thread would keep.
  */
 #ifndef TEST_FAULTS_H
@@ -18,10 +18,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
-
-#include "port.h"
-#include "table.h"
 
 static atomic_bool fault_came;
 static atomic_bool fault_released;
@@ -35,24 +33,31 @@ static inline void fault_wait(int signal)
 		sched_yield();
 }
 
-/* From now on who faults waits. */
-static inline void faults_begin(void)
+static inline void protect(void *memory, size_t bytes, int protection)
+{
+	assert_int_equal(mprotect(memory, bytes, protection), 0);
+}
+
+/* From now on a thread that uses the memory waits. */
+static inline void faults_begin(void *memory, size_t bytes)
 {
 	struct sigaction action = { .sa_handler = fault_wait };
 
 	atomic_store(&fault_came, false);
 	atomic_store(&fault_released, false);
 	assert_int_equal(sigaction(SIGSEGV, &action, &fault_before), 0);
+	protect(memory, bytes, PROT_NONE);
 }
 
-/* Until a thread has faulted. */
-static inline void fault_await(void)
+/* Waits for a thread to fault, and makes the memory usable again, while the thread waits. */
+static inline void fault_await(void *memory, size_t bytes)
 {
 	while (!atomic_load(&fault_came))
 		sched_yield();
+	protect(memory, bytes, PROT_READ | PROT_WRITE);
 }
 
-/* What the thread faulted on is to be had again: let it go on. */
+/* Lets the thread go on. */
 static inline void fault_release(void)
 {
 	atomic_store(&fault_released, true);
@@ -61,17 +66,6 @@ static inline void fault_release(void)
 static inline void faults_end(void)
 {
 	assert_int_equal(sigaction(SIGSEGV, &fault_before, NULL), 0);
-}
-
-static inline void protect(void *memory, size_t bytes, int protection)
-{
-	assert_int_equal(mprotect(memory, bytes, protection), 0);
-}
-
-static inline void protect_table(const struct table *table, int protection)
-{
-	for (u32 i = 0; i < table->chunks; i++)
-		protect(table_chunk(table, i), PORT_CHUNK_SIZE, protection);
 }
 
 #endif /* TEST_FAULTS_H */

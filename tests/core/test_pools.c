@@ -116,7 +116,7 @@ static void test_tags(void **state)
 	(void)state;
 	seen[first->tag] = 1;
 	tags_fill(first, FREE + 1);
-	while ((all[count] = zs_create_pool("tag"))) {
+	while ((all[count] = zs_create_pool_with("tag", &small))) {
 		assert_in_range(all[count]->tag, 1, FREE);
 		assert_int_equal(seen[all[count]->tag]++, 0);
 		count++;

@@ -4,6 +4,7 @@
  * zspage waits for one hold of the class lock; what is read while everything moves is right.
  * (Reaches inside: src/read.h.)
  */
+#include "faults.h"
 #include "helpers.h"
 #include "invariants.h"
 
@@ -97,46 +98,116 @@ static void test_others_move(void **state)
 	zs_destroy_pool(pool);
 }
 
-struct frozen {
+struct reader {
+	pthread_t thread;
 	struct zs_pool *pool;
 	unsigned long handle;
-	atomic_bool read;
 };
 
-static void *read_frozen(void *arg)
+static void *read_one(void *arg)
 {
-	struct frozen *frozen = arg;
-	bool right = object_holds(frozen->pool, frozen->handle, SIZE, 1);
+	struct reader *reader = arg;
 
-	atomic_store(&frozen->read, true);
-	return right ? arg : NULL;
+	return object_holds(reader->pool, reader->handle, SIZE, 1) ? arg : NULL;
 }
 
-/* A reader that meets a frozen zspage waits for its class lock, and then reads. */
-static void test_reader_waits(void **state)
+static void reader_start(struct reader *reader)
 {
-	struct frozen frozen = { .pool = zs_create_pool("frozen") };
-	struct zspage *zspage;
-	pthread_t reader;
+	assert_int_equal(pthread_create(&reader->thread, NULL, read_one, reader), 0);
+}
+
+static void assert_has_read(struct reader *reader)
+{
 	void *right;
 
-	(void)state;
-	frozen.handle = object_make(frozen.pool, SIZE, 1);
-	zspage = zspage_of(frozen.handle);
-	port_lock(zspage->class->lock);
-	zspage_freeze(zspage);
-	assert_int_equal(pthread_create(&reader, NULL, read_frozen, &frozen), 0);
-	/* It cannot have read before the thaw; whether it has begun is open. */
-	for (int i = 0; i < 100; i++) {
-		sched_yield();
-		assert_false(atomic_load(&frozen.read));
-	}
-	zspage_thaw(zspage);
-	port_unlock(zspage->class->lock);
-	assert_int_equal(pthread_join(reader, &right), 0);
+	assert_int_equal(pthread_join(reader->thread, &right), 0);
 	assert_non_null(right);
-	check_invariants(frozen.pool, 1, 0);
-	zs_destroy_pool(frozen.pool);
+}
+
+static bool is_wanted(void *lock)
+{
+	return atomic_read(&((struct port_lock *)lock)->state) == PORT_LOCK_WANTED;
+}
+
+/*
+ * A reader that meets a frozen zspage waits for its class lock, and then reads. Until then the number
+ * may have become that of another pool's zspage, with a class that the reader's pool has not.
+ */
+static void test_reader_waits(void **state)
+{
+	struct reader reader = { .pool = make_pool((struct zs_pool_options){ .max_chain = 1 }) };
+	struct zspage_ref *ref;
+	struct zspage *zspage;
+	struct port_lock *lock;
+	u64 where;
+
+	(void)state;
+	reader.handle = object_make(reader.pool, SIZE, 1);
+	zspage = zspage_of(reader.handle);
+	ref = zspage_ref(&runtime.zspages, zspage->number);
+	lock = zspage->class->lock;
+	port_lock(lock);
+	zspage_freeze(zspage);
+	where = ref->where;
+	WRITE_ONCE(ref->where, where | (ZS_SIZE_STEPS - 1ULL) << WHERE_CLASS_SHIFT);
+	reader_start(&reader);
+	assert_true(wait_for(is_wanted, lock));
+	WRITE_ONCE(ref->where, where);
+	zspage_thaw(zspage);
+	port_unlock(lock);
+	assert_has_read(&reader);
+	check_invariants(reader.pool, 1, 0);
+	zs_destroy_pool(reader.pool);
+}
+
+/* Moves an object whose reader has come too late for the mover to see. */
+static void move(unsigned long handle, struct zspage *target)
+{
+	atomic64_t *entry = handle_entry(&runtime.handles, handle_name(handle));
+	u64 word = (u64)atomic64_read(entry);
+	struct zspage *source = zspage_of(handle);
+	size_t size = source->class->geometry.size;
+	size_t from = entry_slot(word) * size, to;
+
+	port_lock(source->class->lock);
+	zspage_freeze(source);
+	to = zspage_take(target, (u32)handle);
+	port_chain_copy(&target->chain, to * size, &source->chain, from, size);
+	atomic64_set_release(entry, entry_make(entry_gen(word), target->number, entry_lock(word),
+					       (u8)to));
+	zspage_put(&runtime.zspages, source, entry_slot(word));
+	zspage_thaw(source);
+	port_unlock(source->class->lock);
+	memset(source->chain.base + from, 0xff, size);
+}
+
+/* A mover comes and goes between a reader's look at the entry and the one at its zspage. */
+static void test_moved_between_looks(void **state)
+{
+#ifdef __SANITIZE_THREAD__
+	(void)state;
+	skip();
+#endif
+	struct reader reader = { .pool = make_pool((struct zs_pool_options){ .max_chain = 1 }) };
+	const u32 slots = reader.pool->class[class_for(reader.pool->table, SIZE)].geometry.slots;
+	unsigned long *others = objects_make(reader.pool, SIZE, slots);
+	void *refs = table_at(&runtime.zspages.refs, 0, PORT_CHUNK_SIZE);
+
+	(void)state;
+	reader.handle = others[0]; /* its zspage is full, so the next object is in another one */
+	object_fill(reader.pool, reader.handle, SIZE, 1);
+	others[0] = object_make(reader.pool, SIZE, 0);
+	faults_begin(refs, PORT_CHUNK_SIZE);
+	reader_start(&reader);
+	fault_await(refs, PORT_CHUNK_SIZE);
+	assert_ptr_not_equal(zspage_of(reader.handle), zspage_of(others[0]));
+	move(reader.handle, zspage_of(others[0]));
+	fault_release();
+	assert_has_read(&reader);
+	faults_end();
+	check_invariants(reader.pool, slots + 1, 0);
+	free(others);
+	zs_destroy_pool(reader.pool);
 }
 
 #define OBJECTS 2000
@@ -214,7 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_others_move),	cmocka_unit_test(test_reader_waits),
-		cmocka_unit_test(test_while_all_moves),
+		cmocka_unit_test(test_moved_between_looks), cmocka_unit_test(test_while_all_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
