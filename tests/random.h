@@ -17,6 +17,20 @@
 #include <time.h>
 #include <unistd.h>
 
+/* How much less of the same work a test does where a sanitizer makes it slow. */
+#if defined(__has_feature) && !defined(__SANITIZE_THREAD__)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define TEST_LESS 10
+#elif defined(__SANITIZE_ADDRESS__)
+#define TEST_LESS 2
+#else
+#define TEST_LESS 1
+#endif
+
 /* xorshift64*: any state but 0 will do. */
 static inline uint64_t next_random(uint64_t *state)
 {

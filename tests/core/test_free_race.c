@@ -96,7 +96,7 @@ static void check_beside_compaction(enum way way)
 	pool = zs_create_pool("moving");
 	atomic_store(&stop, false);
 	assert_int_equal(pthread_create(&mover, NULL, compact_all_the_time, NULL), 0);
-	for (unsigned int round = 0; round < 20; round++) {
+	for (unsigned int round = 0; round < 20 / TEST_LESS + 2; round++) {
 		unsigned long *all = objects_make(pool, SIZE, 2 * OBJECTS);
 		unsigned long part[OBJECTS];
 

@@ -28,6 +28,93 @@ static void test_waiting_makes_room(void **state)
 	zs_destroy_pool(pool);
 }
 
+#define SOME 1024 /* handles that a call of zs_malloc() frees at a time, at most */
+
+struct part {
+	struct zs_pool *pool;
+	unsigned long *handles;
+	size_t count;
+};
+
+static void *defer_part(void *arg)
+{
+	const struct part *part = arg;
+
+	for (size_t i = 0; i < part->count; i++)
+		zs_free_deferred(part->pool, part->handles[i]);
+	return NULL;
+}
+
+static void *alloc_part(void *arg)
+{
+	const struct part *part = arg;
+
+	for (size_t i = 0; i < part->count; i++)
+		part->handles[i] = zs_malloc(part->pool, 1000, GFP_KERNEL, NUMA_NO_NODE);
+	return NULL;
+}
+
+/* A class whose zspages are all full. */
+static struct part full_class(void)
+{
+	struct part all = { .pool = make_lazy_pool() };
+	const struct size_class *class = &all.pool->class[class_for(all.pool->table, 1000)];
+
+	all.count = 4UL * SOME / class->geometry.slots * class->geometry.slots;
+	all.handles = objects_make(all.pool, 1000, all.count);
+	return all;
+}
+
+/* What waits in a lane that the pass under way has left behind makes room, too. */
+static void test_pass_under_way(void **state)
+{
+	struct part all = full_class(), part = all;
+	u64 pages = (u64)atomic64_read(&all.pool->pages);
+	pthread_t other;
+
+	(void)state;
+	part.count = SOME;
+	assert_int_equal(pthread_create(&other, NULL, defer_part, &part), 0);
+	pthread_join(other, NULL);
+	assert_int_equal(drain_some(GFP_NOWAIT), SOME);
+	assert_int_equal(runtime.queue.lane, 2); /* the pass is behind this thread's lane */
+	alloc_part(&part);
+	part.handles += SOME;
+	part.count = 10;
+	for (unsigned int round = 0; round < 3; round++) {
+		defer_part(&part);
+		alloc_part(&part);
+		assert_int_equal(atomic64_read(&all.pool->pages), pages);
+	}
+	free(all.handles);
+	zs_destroy_pool(all.pool);
+}
+
+static bool is_wanted(void *lock)
+{
+	return atomic_read(&((struct port_lock *)lock)->state) == PORT_LOCK_WANTED;
+}
+
+/* A call that may sleep waits for a drain that is under way. */
+static void test_waits_for_drain(void **state)
+{
+	struct part all = full_class(), part = all;
+	u64 pages = (u64)atomic64_read(&all.pool->pages);
+	pthread_t other;
+
+	(void)state;
+	part.count = 10;
+	defer_part(&part);
+	port_mutex_lock(&runtime.queue.drain);
+	assert_int_equal(pthread_create(&other, NULL, alloc_part, &part), 0);
+	assert_true(wait_for(is_wanted, &runtime.queue.drain.lock));
+	port_mutex_unlock(&runtime.queue.drain);
+	pthread_join(other, NULL);
+	assert_int_equal(atomic64_read(&all.pool->pages), pages);
+	free(all.handles);
+	zs_destroy_pool(all.pool);
+}
+
 /* The total leaves out what waits, and is exact again once nothing does. */
 static void test_total_leaves_out(void **state)
 {
@@ -132,6 +219,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waiting_makes_room),
+		cmocka_unit_test(test_pass_under_way),
+		cmocka_unit_test(test_waits_for_drain),
 		cmocka_unit_test(test_total_leaves_out),
 		cmocka_unit_test(test_limit),
 	};

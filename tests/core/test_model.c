@@ -406,7 +406,7 @@ static void test_pools_do_as_the_model(void **state)
 		own.misuse = ZS_MISUSE_COUNT;
 		model[i] = model_create(&own, random + i);
 	}
-	for (unsigned long i = random_operations(OPERATIONS); i; i--)
+	for (unsigned long i = random_operations(OPERATIONS / TEST_LESS); i; i--)
 		operate(model[next_random(&random) % POOLS]);
 	for (unsigned int i = 0; i < POOLS; i++)
 		model_destroy(model[i]);

@@ -62,10 +62,10 @@ static void test_every_slot(void **state)
 	unsigned int crossed = 0;
 
 	(void)state;
-	for (size_t size = 1; size <= page_size(); size++)
-		crossed += fill_zspage(pool, size);
+	for (size_t less = 0; less < page_size(); less += TEST_LESS)
+		crossed += fill_zspage(pool, page_size() - less);
 	/* Chains are there to let objects cross pages: most sizes must have. */
-	assert_true(crossed > page_size() / 2);
+	assert_true(crossed > page_size() / TEST_LESS / 2);
 	zs_destroy_pool(pool);
 }
 

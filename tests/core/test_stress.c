@@ -276,7 +276,7 @@ static void run(const struct zs_pool_options *options)
 			;
 	for (unsigned int i = 0; i < THREADS; i++) {
 		workers[i].random = next_random(&random);
-		workers[i].operations = random_operations(OPERATIONS);
+		workers[i].operations = random_operations(OPERATIONS / TEST_LESS);
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
 	}
 	for (unsigned int i = 0; i < THREADS; i++)

@@ -1,39 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Memory that is being given back to the system is given to no caller: what is stored then stays.
+ * Memory goes back: from each way to free to the page store, and from there to the system, without
+ * a call. Memory that is being given back is given to no caller: what is stored then stays.
  *
  * The linker wraps madvise(). In the middle of each call the test stores objects, or takes chains
- * of the page store itself, which it reaches into.
+ * of the page store itself, which it reaches into. Wraps the functions that take chains and free
+ * them, to count.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "helpers.h"
 
-#include <cmocka.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "invariants.h"
-#include "port.h"
-#include "random.h"
+#include "pool.h"
 #include "wrap_process_madvise.h"
 
 #define OBJECTS 4000
 #define MEANWHILE 50 /* objects stored in each call */
 
-struct object {
+struct stored {
 	unsigned long handle; /* 0 for none */
 	size_t size;
 	uint64_t content;
 };
 
 static struct zs_pool *pool;
-static struct object object[OBJECTS];
+static struct stored object[OBJECTS];
 static uint64_t state_of_random;
 static unsigned int calls;
 static void (*meanwhile)(void); /* called in the middle of madvise() */
 
-static void store(struct object *new)
+static void store(struct stored *new)
 {
 	char *buffer;
 
@@ -137,6 +135,125 @@ static void test_stored_while_trimmed(void **state)
 	zs_destroy_pool(pool);
 }
 
+static atomic_long chain_pages; /* that zspages have */
+
+bool __real_port_chain_alloc(struct port_store *from, struct port_chain *chain, unsigned int pages,
+			     gfp_t flags, int nid);
+bool __wrap_port_chain_alloc(struct port_store *from, struct port_chain *chain, unsigned int pages,
+			     gfp_t flags, int nid);
+
+bool __wrap_port_chain_alloc(struct port_store *from, struct port_chain *chain, unsigned int pages,
+			     gfp_t flags, int nid)
+{
+	bool done = __real_port_chain_alloc(from, chain, pages, flags, nid);
+
+	if (done)
+		atomic_fetch_add(&chain_pages, (long)pages);
+	return done;
+}
+
+int __real_port_chain_free(struct port_store *to, struct port_chain *chain, unsigned int pages);
+int __wrap_port_chain_free(struct port_store *to, struct port_chain *chain, unsigned int pages);
+
+int __wrap_port_chain_free(struct port_store *to, struct port_chain *chain, unsigned int pages)
+{
+	atomic_fetch_sub(&chain_pages, (long)pages);
+	return __real_port_chain_free(to, chain, pages);
+}
+
+#define MANY 5000 /* objects, of 3 MB */
+
+static unsigned long *many_make(struct zs_pool *owner)
+{
+	unsigned long *handles = calloc(MANY, sizeof(*handles));
+
+	assert_non_null(handles);
+	for (size_t i = 0; i < MANY; i++)
+		handles[i] = object_alloc(owner, 1 + i * 37 % 1200);
+	assert_true(atomic_load(&chain_pages) > 700);
+	return handles;
+}
+
+static void free_each(struct zs_pool *owner, unsigned long *handles)
+{
+	for (size_t i = 0; i < MANY; i++)
+		zs_free(owner, handles[i * 7 % MANY]);
+}
+
+static void free_deferred(struct zs_pool *owner, unsigned long *handles)
+{
+	for (size_t i = 0; i < MANY; i++)
+		zs_free_deferred(owner, handles[i * 7 % MANY]);
+	zs_free_deferred_flush(owner);
+}
+
+static void free_bulk(struct zs_pool *owner, unsigned long *handles)
+{
+	zs_free_bulk(owner, handles, MANY);
+}
+
+/* Leaves one object of each 20, compacts, and frees the rest. */
+static void free_and_compact(struct zs_pool *owner, unsigned long *handles)
+{
+	long before = atomic_load(&chain_pages), classes = (long)owner->table->count;
+
+	for (size_t i = 0; i < MANY; i++)
+		if (i % 20)
+			zs_free(owner, handles[i]);
+	zs_compact(owner);
+	assert_true(atomic_load(&chain_pages) < before / 20 + classes * PORT_MAX_CHAIN);
+	for (size_t i = 0; i < MANY; i += 20)
+		zs_free(owner, handles[i]);
+}
+
+/* The last object of a zspage takes the zspage's chain along, whichever way it goes. */
+static void test_chains_come_back(void **state)
+{
+	void (*const ways[])(struct zs_pool * owner,
+			     unsigned long *handles) = { free_each, free_deferred, free_bulk,
+							 free_and_compact };
+	struct zs_pool *stays = make_lazy_pool(), *goes = make_lazy_pool();
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		unsigned long *handles = many_make(stays);
+
+		ways[i](stays, handles);
+		assert_int_equal(atomic_load(&chain_pages), 0);
+		free(handles);
+	}
+	free(many_make(goes));
+	zs_destroy_pool(goes);
+	assert_int_equal(atomic_load(&chain_pages), 0);
+	zs_destroy_pool(stays);
+}
+
+static bool nothing_is_dirty(void *from)
+{
+	struct port_store *pages = from;
+	bool nothing;
+
+	port_lock(&pages->lock);
+	nothing = !pages->dirty_pages;
+	port_unlock(&pages->lock);
+	return nothing;
+}
+
+/* The worker gives free memory back to the system, without a call. */
+static void test_memory_goes_back(void **state)
+{
+	struct zs_pool *idle = zs_create_pool("idle");
+	unsigned long *handles = many_make(idle);
+
+	(void)state;
+	for (size_t i = 0; i < MANY; i++)
+		(i % 2 ? zs_free : zs_free_deferred)(idle, handles[i]);
+	assert_true(wait_for(nothing_is_dirty, &runtime.zspages.store));
+	assert_int_equal(zs_get_total_pages(idle), 0);
+	free(handles);
+	zs_destroy_pool(idle);
+}
+
 #define REGION 512 /* chains of a page in a region of the page store */
 
 static struct port_store chains;
@@ -188,6 +305,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stored_while_trimmed),
+		cmocka_unit_test(test_chains_come_back),
+		cmocka_unit_test(test_memory_goes_back),
 		cmocka_unit_test(test_chain_taken_while_trimmed),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * After zs_free_deferred() the handle is dead for the caller, and after a later
+ * Contract line 3: after zs_free_deferred() the handle is dead for the caller. After a later
  * zs_free_deferred_flush() the object's memory is the pool's again.
  */
 #include "helpers.h"
@@ -30,7 +30,7 @@ static void check_size(size_t size)
 	zs_destroy_pool(pool);
 }
 
-/* Too small to host a chunk, just large enough, large enough at once, and whole pages. */
+/* Small ones, of which many share a zspage, and whole pages. */
 static void test_memory_is_the_pools(void **state)
 {
 	(void)state;

@@ -76,6 +76,31 @@ static void test_busy_lane(void **state)
 	zs_destroy_pool(pool);
 }
 
+/* Neither the store nor the free segments that are kept have a page. */
+static void test_no_memory(void **state)
+{
+	struct zs_pool *pool = make_lazy_pool();
+	struct port_lock *lock = &runtime.zspages.store.lock;
+	const size_t count = 2 * SEGMENT_CELLS * (runtime.queue.free_count + 1);
+	unsigned long *handles = objects_make(pool, 10, 2 * count);
+	unsigned long long pending;
+
+	(void)state;
+	while (!port_lock_try(lock)) /* as another thread does: the producer's try fails */
+		sched_yield();
+	for (size_t i = 0; i < count; i++) /* no zspage loses its last object */
+		zs_free_deferred(pool, handles[2 * i]);
+	pending = queue_pending(&runtime.queue);
+	atomic_xchg_release(&lock->state, PORT_LOCK_FREE);
+	assert_true(pending < count);
+	assert_int_equal(deferred_stat(pool, "fallbacks_no_memory"), count - pending);
+	for (size_t i = 0; i < count; i++)
+		zs_free(pool, handles[2 * i + 1]);
+	assert_all_freed(pool, count);
+	free(handles);
+	zs_destroy_pool(pool);
+}
+
 static void *defer_all(void *arg)
 {
 	struct zs_pool *pool = arg;
@@ -115,38 +140,13 @@ static void test_more_threads_than_lanes(void **state)
 	zs_destroy_pool(pool);
 }
 
-/* Neither the store nor the free segments that are kept have a page. */
-static void test_no_memory(void **state)
-{
-	struct zs_pool *pool = make_lazy_pool();
-	struct port_lock *lock = &runtime.zspages.store.lock;
-	const size_t count = 2 * SEGMENT_CELLS * (runtime.queue.free_count + 1);
-	unsigned long *handles = objects_make(pool, 10, 2 * count);
-	unsigned long long pending;
-
-	(void)state;
-	while (!port_lock_try(lock)) /* as another thread does: the producer's try fails */
-		sched_yield();
-	for (size_t i = 0; i < count; i++) /* no zspage loses its last object */
-		zs_free_deferred(pool, handles[2 * i]);
-	pending = queue_pending(&runtime.queue);
-	atomic_xchg_release(&lock->state, PORT_LOCK_FREE);
-	assert_true(pending < count);
-	assert_int_equal(deferred_stat(pool, "fallbacks_no_memory"), count - pending);
-	for (size_t i = 0; i < count; i++)
-		zs_free(pool, handles[2 * i + 1]);
-	assert_all_freed(pool, count);
-	free(handles);
-	zs_destroy_pool(pool);
-}
-
 struct job {
 	pthread_t thread;
 	struct zs_pool *pool;
 	unsigned int number;
 };
 
-#define THREAD_OBJECTS 20000
+#define THREAD_OBJECTS 6000
 
 static void *make_and_free(void *arg)
 {
@@ -188,9 +188,12 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_threads),	  cmocka_unit_test(test_full),
-		cmocka_unit_test(test_busy_lane), cmocka_unit_test(test_more_threads_than_lanes),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_busy_lane),
 		cmocka_unit_test(test_no_memory),
+		/* Last: the more lanes there are, the more free segments the queue keeps. */
+		cmocka_unit_test(test_more_threads_than_lanes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

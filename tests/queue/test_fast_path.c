@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * zs_free_deferred() makes no system call after the first handle, takes none of the allocator's
- * locks, and may be called under any lock of the caller's. (Reaches inside for the locks:
- * src/pool.h.)
+ * Contract line 2: zs_free_deferred() makes no system call after the first handle and takes none of
+ * the allocator's locks. It may be called under any lock of the caller's. (Reaches inside for the
+ * locks: src/pool.h.)
  */
 #include "helpers.h"
 

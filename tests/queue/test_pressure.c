@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * zs_malloc() that finds no memory drains the deferred queue and tries again before it fails, and
- * zs_compact() drains first. (Wraps mmap(), to have it fail.)
+ * Contract line 11, without memory: zs_malloc() drains all that waits and tries again before it fails.
+ * zs_compact() drains first, too. (Wraps mmap(), to have it fail.)
  */
 #include "helpers.h"
-
-#include <pthread.h>
 
 #include "wrap_mmap.h"
 
@@ -44,8 +42,7 @@ static void empty(struct full_pool *full)
 {
 	atomic_store(&map_most, SIZE_MAX);
 	zs_free_bulk(full->pool, full->handles, full->count);
-	/* At most what the worker had at hand for GFP_NOWAIT is left. */
-	assert_in_range(zs_get_total_pages(full->pool), 0, 16);
+	assert_int_equal(zs_get_total_pages(full->pool), 0);
 	assert_int_equal(misuses_of(full->pool), 0);
 	zs_destroy_pool(full->pool);
 	free(full);
@@ -63,11 +60,6 @@ static void check_malloc(size_t size, gfp_t flags)
 	assert_false(zs_is_err(handle));
 	full->handles[full->count++] = handle;
 	assert_int_equal(deferred_stat(full->pool, "pending"), 0);
-	/* Who does not wait may meet the worker, which stocks up for him. */
-	if (flags == GFP_NOWAIT) {
-		empty(full);
-		return;
-	}
 	/* The rest of the five, and no more. */
 	for (unsigned int i = 0; i < 4; i++) {
 		handle = zs_malloc(full->pool, size, flags, NUMA_NO_NODE);
@@ -114,42 +106,6 @@ static void test_other_size(void **state)
 	empty(full);
 }
 
-#define FREED_BY_OTHER 60
-
-static pthread_barrier_t freed_by_other;
-
-/* Frees some objects, and lives on: their handles' entries came back to it. */
-static void *free_some(void *arg)
-{
-	struct full_pool *full = arg;
-
-	for (unsigned int i = 0; i < FREED_BY_OTHER; i++)
-		zs_free(full->pool, full->handles[--full->count]);
-	pthread_barrier_wait(&freed_by_other);
-	pthread_barrier_wait(&freed_by_other);
-	return NULL;
-}
-
-/* When there are no more entries, what another thread keeps for itself is taken from it. */
-static void test_stocked_by_other(void **state)
-{
-	struct full_pool *full =
-		fill(10, 0); /* for so small ones it is entries that there are none of */
-	pthread_t other;
-
-	(void)state;
-	assert_int_equal(pthread_barrier_init(&freed_by_other, NULL, 2), 0);
-	assert_int_equal(pthread_create(&other, NULL, free_some, full), 0);
-	pthread_barrier_wait(&freed_by_other);
-	for (unsigned int i = 0; i < FREED_BY_OTHER; i++)
-		full->handles[full->count++] = object_alloc(full->pool, 10);
-	assert_int_equal(zs_err(zs_malloc(full->pool, 10, GFP_KERNEL, NUMA_NO_NODE)), -ENOMEM);
-	pthread_barrier_wait(&freed_by_other);
-	pthread_join(other, NULL);
-	pthread_barrier_destroy(&freed_by_other);
-	empty(full);
-}
-
 /* Without memory and with nothing pending it fails, and nothing is spoilt. */
 static void test_nothing_pending(void **state)
 {
@@ -186,9 +142,9 @@ static void test_compact(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_drained_first),	cmocka_unit_test(test_drained_first_nowait),
-		cmocka_unit_test(test_other_size),	cmocka_unit_test(test_stocked_by_other),
-		cmocka_unit_test(test_nothing_pending), cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_drained_first), cmocka_unit_test(test_drained_first_nowait),
+		cmocka_unit_test(test_other_size),    cmocka_unit_test(test_nothing_pending),
+		cmocka_unit_test(test_compact),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,10 +117,11 @@ static void test_segments(void **state)
 {
 	struct zs_pool *pool = setup();
 	const u32 count = (u32)SEGMENT_CELLS * 5 / 2;
-	struct lane *lane;
 
 	(void)state;
 	for (u32 round = 0; round < 3; round++) {
+		const struct lane *lane;
+
 		for (u32 i = 0; i < count; i++)
 			put(name_of(1 + 2 * i));
 		lane = &lanes[port_lane_claim()];
