@@ -161,7 +161,7 @@ static inline bool handle_is_err(unsigned long handle)
 
 /*
  * Has an object freed soon, and returns at once; 0 and error values are ignored.
- * - Any context, under any lock of the caller's. Waits for nothing, unless the queue cannot take the
+ * - Any context, under any lock. Waits for nothing, unless the queue cannot take the
  *   handle: then it is pool_free().
  */
 static inline void pool_free_deferred(struct zs_pool *pool, unsigned long handle)

@@ -112,7 +112,7 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 
 /*
  * Tells the pages of a chain which zspage they belong to, by the number of its class's lock and its
- * own: a kernel that wants to move a page finds the zspage by that; a process ignores it.
+ * own. A kernel that moves a page finds the zspage by that. A process ignores it.
  */
 void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number);
 
@@ -141,8 +141,8 @@ int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned
 void port_chain_discard(struct port_chain *chain, size_t offset, unsigned int pages);
 
 /*
- * Gives free memory back to the system, in runs as large as can be: all of it, or what the host
- * does not expect to need again soon. Returns as port_chain_free() does.
+ * Gives free memory back to the system, in runs as large as can be. The host keeps what it expects
+ * to need again soon, unless @all. Returns as port_chain_free() does.
  * - May sleep; no lock of PORT_RANK_STORE is held.
  */
 int port_store_trim(struct port_store *store, bool all);

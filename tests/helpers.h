@@ -142,8 +142,8 @@ static inline unsigned long long deferred_stat(struct zs_pool *pool, const char 
 }
 
 /*
- * Wait for what must happen some time: true when it has. By pauses, as the clock also goes on while a
- * whole virtual machine stands, and nothing can happen.
+ * Wait for what must happen some time: true when it has. By pauses, as the clock also goes on while
+ * a whole virtual machine stands, and nothing can happen.
  */
 static inline bool wait_for(bool (*happened)(void *arg), void *arg)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The invariants of a pool, checked from inside. The core's own checker (src/check.c) does most of it
- * in a debug build.
+ * The invariants of a pool, checked from inside. The core's own checker (src/check.c) does most of
+ * it in a debug build.
  */
 #ifndef TEST_INVARIANTS_H
 #define TEST_INVARIANTS_H

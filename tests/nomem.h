@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Having no memory: the linker wraps the functions that get memory in all that is linked statically,
- * the libraries and the test, so that the test can have any call of them fail; and those that give
- * it back, so that it can count both. Included once in a test, whose entry in meson.build names the
- * functions that are wrapped.
+ * Having no memory: the linker wraps the functions that get memory in all that is linked
+ * statically, the libraries and the test, so that the test can have any call of them fail; and
+ * those that give it back, so that it can count both. Included once in a test, whose entry in
+ * meson.build names the functions that are wrapped.
  */
 #ifndef TEST_NOMEM_H
 #define TEST_NOMEM_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What differs among the kernels that the module is built for: 6.1, 6.12 and 7.3. All of it is here;
- * the other files ask for a thing, never for a version.
+ * What differs among the kernels that the module is built for: 6.1, 6.12 and 7.3. All of it is
+ * here; the other files ask for a thing, never for a version.
  */
 #ifndef ZS_COMPAT_H
 #define ZS_COMPAT_H

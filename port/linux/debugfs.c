@@ -27,7 +27,10 @@ static int deferred_free_show(struct seq_file *seq, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(deferred_free);
 
-/* Pages of the pool; of all pools those that wait for the worker, and those that the kernel has moved. */
+/*
+ * Pages of the pool; of all pools those that wait for the worker, and those that the kernel has
+ * moved.
+ */
 static int pages_show(struct seq_file *seq, void *unused)
 {
 	const struct port_store *store = &runtime.zspages.store;

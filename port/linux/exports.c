@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What the module exports: the kernel's own API of zsmalloc, as this kernel has it, and the deferred
- * free. A module that was built against the kernel's zsmalloc, zram.ko for one, takes this for it.
+ * What the module exports: the kernel's own API of zsmalloc, as this kernel has it, and the
+ * deferred free. A module that was built against the kernel's zsmalloc, zram.ko for one, takes this
+ * for it.
  */
 #include <linux/atomic.h>
 #include <linux/export.h>
@@ -45,8 +46,8 @@ EXPORT_SYMBOL_GPL(zs_destroy_pool);
  * @nid: the NUMA node to prefer, where this kernel's zs_malloc() takes one
  *
  * Context: Sleeps if @gfp allows it.
- * Return: a handle, or a negative errno cast to unsigned long: -EINVAL if @size is 0, -ENOSPC if it
- * is above the page size, -ENOMEM if there is no memory.
+ * Return: a handle, or a negative errno cast to unsigned long. -EINVAL: @size is 0. -ENOSPC: it is
+ * above the page size. -ENOMEM: there is no memory.
  */
 unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp COMPAT_MALLOC_NID)
 {
@@ -75,9 +76,9 @@ EXPORT_SYMBOL_GPL(zs_free);
  * @pool: the pool
  * @handle: what zs_malloc() returned; 0 and error values are ignored
  *
- * The handle is dead when this returns. The object's memory is the pool's again at the latest when a
- * later zs_free_deferred_flush() returns. If the queue can't take the handle at once, the object is
- * freed at once.
+ * The handle is dead when this returns. The object's memory is the pool's again at the latest when
+ * a later zs_free_deferred_flush() returns. If the queue can't take the handle at once, the object
+ * is freed at once.
  *
  * Context: Any but an interrupt, under any lock of the caller's. Never sleeps or allocates.
  */

@@ -5,9 +5,9 @@
  *   page ── private word ─> class lock, zspage number ─> ref ─> zspage ─> chain
  *
  * The word is a hint. Under the lock that it names, a ref that is live and of that lock keeps its
- * zspage, and the chain says whether the page is there. The zspage is frozen then, as compaction does
- * it: see read.h. If no reader is at an object in the page, the page's bytes move. Handles, which name
- * slots, never notice.
+ * zspage, and the chain says whether the page is there. The zspage is frozen then, as compaction
+ * does it: see read.h. If no reader is at an object in the page, the page's bytes move. Handles,
+ * which name slots, never notice.
  */
 #include <linux/highmem.h>
 #include <linux/vmstat.h>
@@ -37,7 +37,10 @@ static u32 chain_find(const struct zspage *zspage, const struct page *page)
 	return i;
 }
 
-/* Returns whether a reader may be at an object that lies in a page of a frozen zspage, or reaches into it. */
+/*
+ * Returns whether a reader may be at an object that lies in a page of a frozen zspage, or reaches
+ * into it.
+ */
 static bool chain_page_is_read(struct zspage *zspage, u32 page)
 {
 	const struct geometry *geometry = &zspage->class->geometry;

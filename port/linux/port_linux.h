@@ -40,8 +40,8 @@ struct port_lock {
 };
 
 /*
- * Of a mutex, port_mutex_trylock() and port_mutex_unlock() may be called in atomic context, in a task.
- * No interrupt takes one.
+ * Of a mutex, port_mutex_trylock() and port_mutex_unlock() may be called in atomic context, in a
+ * task. No interrupt takes one.
  */
 struct port_mutex {
 	struct mutex mutex;
@@ -143,8 +143,9 @@ static inline void port_lane_put(void)
 }
 
 /*
- * Fences. A CPU in its lane does not preempt, so it is in a read-side section of RCU. The heavy side
- * waits until all such sections that had begun are over; those that begin later see what it wrote.
+ * Fences. A CPU in its lane does not preempt, so it is in a read-side section of RCU. The heavy
+ * side waits until all such sections that had begun are over; those that begin later see what it
+ * wrote.
  */
 static inline void port_fence_light(void)
 {

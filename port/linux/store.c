@@ -2,13 +2,13 @@
 /*
  * The page store of the kernel: order-0 pages, and bags of those that were freed.
  *
- * A zspage that dies leaves a handful of pages, and the page allocator is the dearest part of a free.
- * So a free only notes the pages in a bag, which is one of them. The worker empties the bags to the
- * page allocator, hundreds of pages at once. Chains are made of what is in the bags first. The
- * shrinker counts what waits in them, and gives it back at once.
+ * A zspage that dies leaves a handful of pages, and the page allocator is the dearest part of a
+ * free. So a free only notes the pages in a bag, which is one of them. The worker empties the bags
+ * to the page allocator, hundreds of pages at once. Chains are made of what is in the bags first.
+ * The shrinker counts what waits in them, and gives it back at once.
  *
- * A page is the store's from the page allocator until it goes back there: counted as NR_ZSPAGES, and
- * movable. Its private word names the zspage that has it, by number; in a bag it is 0. A live
+ * A page is the store's from the page allocator until it goes back there: counted as NR_ZSPAGES,
+ * and movable. Its private word names the zspage that has it, by number; in a bag it is 0. A live
  * zspage's chain says which pages it has: migration trusts that alone, under the class lock.
  */
 #include <linux/mmzone.h>
@@ -212,7 +212,9 @@ static void pages_account(struct page **page, unsigned int count)
 	}
 }
 
-/* Gives pages back to the page allocator. Returns whether some were locked: they are in bags again. */
+/*
+ * Gives pages back to the page allocator. Returns whether some were locked: they are in bags again.
+ */
 static bool pages_release(struct port_store *store, struct page **page, unsigned int count,
 			  bool wait)
 {
@@ -247,8 +249,8 @@ static void bags_return(struct port_store *store, struct page_bag *bags)
 }
 
 /*
- * Empties all bags; if @politely, as long as the CPU is not crowded. Waits for locked pages if @wait.
- * Returns whether there are pages in bags again.
+ * Empties all bags; if @politely, as long as the CPU is not crowded. Waits for locked pages if
+ * @wait. Returns whether there are pages in bags again.
  */
 static bool bags_release(struct port_store *store, bool wait, bool politely)
 {
@@ -279,7 +281,9 @@ static bool bags_release(struct port_store *store, bool wait, bool politely)
 	return busy;
 }
 
-/* Does not wait for the lock of a page: a caller that moves pages, and needs memory, may hold it. */
+/*
+ * Does not wait for the lock of a page: a caller that moves pages, and needs memory, may hold it.
+ */
 int port_store_trim(struct port_store *store, bool all)
 {
 	return bags_release(store, false, !all) ? STORE_DELAY_MS : -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * zsmalloc as a zpool driver: the way in for zswap, in the kernels whose zswap doesn't call zsmalloc
- * by itself.
+ * zsmalloc as a zpool driver: the way in for zswap, in the kernels whose zswap doesn't call
+ * zsmalloc by itself.
  */
 #include <linux/atomic.h>
 #include <linux/module.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The checker of a debug build (src/check.c) finds each of ten corruptions of a pool. Each is made, told,
- * and mended again.
+ * The checker of a debug build (src/check.c) finds each of ten corruptions of a pool. Each is made,
+ * told, and mended again.
  */
 #include "helpers.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The geometry of size classes: no other chain is much cheaper, and every size finds the smallest class
- * that it fits in; at several page sizes. (Reaches inside: src/pool.h; the page size is the port's
- * variable, changed while no pool exists.)
+ * The geometry of size classes: no other chain is much cheaper, and every size finds the smallest
+ * class that it fits in; at several page sizes. (Reaches inside: src/pool.h; the page size is the
+ * port's variable, changed while no pool exists.)
  */
 #include "helpers.h"
 

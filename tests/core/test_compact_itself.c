@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A pool that has become sparse compacts by itself, beside who uses it, unless it is told not to. No
- * object is lost or changed. (Reaches inside: src/pool.h, to see what could be freed. Wraps port_now(),
- * to have time pass.)
+ * A pool that has become sparse compacts by itself, beside who uses it, unless it is told not to.
+ * No object is lost or changed. (Reaches inside: src/pool.h, to see what could be freed. Wraps
+ * port_now(), to have time pass.)
  */
 #include "helpers.h"
 

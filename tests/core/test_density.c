@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Density: what is resident of a pool's zspages, with objects of sizes such as compressed pages have, is
- * hardly more than their bytes, and longer chains take less. So it is again when most of them are
- * gone and the pool was compacted. The sizes are always the same. The test reaches inside, to find
- * the zspages.
+ * Density: what is resident of a pool's zspages, with objects of sizes such as compressed pages
+ * have, is hardly more than their bytes, and longer chains take less. So it is again when most of
+ * them are gone and the pool was compacted. The sizes are always the same. The test reaches inside,
+ * to find the zspages.
  */
 #include <sys/mman.h>
 
@@ -127,6 +127,8 @@ static void test_overhead(void **state)
 	struct overheads of_4, by_default;
 
 	(void)state;
+	if (TEST_LESS > 2) /* it takes long, and is one thread */
+		skip();
 	random_fill(contents, sizeof(contents), 42);
 	of_4 = overheads_of(4);
 	by_default = overheads_of(0);

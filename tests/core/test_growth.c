@@ -172,7 +172,10 @@ static void *rewrite(void *arg)
 	return NULL;
 }
 
-/* Two writers on a pool with a limit. Returns how often it struck; *@highest is the most pages held. */
+/*
+ * Two writers on a pool with a limit. Returns how often it struck; *@highest is the most pages
+ * held.
+ */
 static unsigned long run_writers(void (*free_one)(struct zs_pool *pool, unsigned long handle),
 				 unsigned long limit, unsigned long *highest)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Holes give memory back: after a random part of the objects is freed, and without a call of
- * zs_compact(), a pool holds hardly more than the objects that are left. Linux's own allocator keeps a
- * chain of at most 8 pages for each object that is left in it.
+ * zs_compact(), a pool holds hardly more than the objects that are left. Linux's own allocator
+ * keeps a chain of at most 8 pages for each object that is left in it.
  */
 #include "helpers.h"
 
@@ -60,7 +60,10 @@ static void test_objects(void **state)
 	check_left(1, 10);
 }
 
-/* An object of a page has a zspage of one page: its page is the pool's no more as soon as it is free. */
+/*
+ * An object of a page has a zspage of one page: its page is the pool's no more as soon as it is
+ * free.
+ */
 static void test_pages(void **state)
 {
 	struct zs_pool *pool = zs_create_pool("pages");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Two threads that store objects of one class may find at once that it lacks a zspage. Each then makes
- * one, and that of the slower thread is not lost.
+ * Two threads that store objects of one class may find at once that it lacks a zspage. Each then
+ * makes one, and that of the slower thread is not lost.
  *
  * The linker wraps zspage_create(): just after it another object is stored, as by a faster thread.
  */

@@ -15,7 +15,7 @@
 #include "random.h"
 #include "zsmalloc.h"
 
-#define OPERATIONS 200000 /* unless TEST_OPERATIONS says otherwise */
+#define OPERATIONS 150000 /* unless TEST_OPERATIONS says otherwise */
 #define POOLS 4
 #define MAX_OBJECTS 3000 /* in a pool */
 #define MAX_PINS 4

@@ -23,17 +23,31 @@ static size_t size_of(unsigned int object)
 	return 50 + object * 131 % 3000;
 }
 
+#define THREADS 4
+
+/* Frees the thread's part of the objects with even numbers, pool by pool. */
+static void *free_part(void *arg)
+{
+	for (unsigned int j = 2 * (unsigned int)(uintptr_t)arg; j < OBJECTS; j += 2 * THREADS)
+		for (unsigned int i = 0; i < POOLS; i++)
+			((i + j / 2) % 2 ? zs_free : zs_free_deferred)(pools[i], handles[i][j]);
+	return NULL;
+}
+
 static void test_interleaved(void **state)
 {
+	pthread_t threads[THREADS];
+
 	(void)state;
 	for (unsigned int i = 0; i < POOLS; i++)
 		pools[i] = make_lazy_pool();
 	for (unsigned int j = 0; j < OBJECTS; j++)
 		for (unsigned int i = 0; i < POOLS; i++)
 			handles[i][j] = object_make(pools[i], size_of(j), i * OBJECTS + j);
-	for (unsigned int j = 0; j < OBJECTS; j += 2)
-		for (unsigned int i = 0; i < POOLS; i++)
-			(j % 4 ? zs_free : zs_free_deferred)(pools[i], handles[i][j]);
+	for (uintptr_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, free_part, (void *)i), 0);
+	for (unsigned int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
 	for (unsigned int i = 0; i < POOLS; i += 2)
 		zs_destroy_pool(pools[i]);
 	for (unsigned int i = 1; i < POOLS; i += 2) {
@@ -103,7 +117,9 @@ static void tags_fill(struct zs_pool *by, u32 from)
 	}
 }
 
-/* No two pools have one tag; when there is none, a pool is not made, and one that goes makes room. */
+/*
+ * No two pools have one tag; when there is none, a pool is not made, and one that goes makes room.
+ */
 static void test_tags(void **state)
 {
 	enum {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Readers and movers: a reader keeps its object where it is, and no other; a reader that meets a frozen
- * zspage waits for one hold of the class lock; what is read while everything moves is right.
+ * Readers and movers: a reader keeps its object where it is, and no other; a reader that meets a
+ * frozen zspage waits for one hold of the class lock; what is read while everything moves is right.
  * (Reaches inside: src/read.h.)
  */
 #include "faults.h"
@@ -130,8 +130,9 @@ static bool is_wanted(void *lock)
 }
 
 /*
- * A reader that meets a frozen zspage waits for its class lock, and then reads. Until then the number
- * may have become that of another pool's zspage, with a class that the reader's pool has not.
+ * A reader that meets a frozen zspage waits for its class lock, and then reads. Until then the
+ * number may have become that of another pool's zspage, with a class that the reader's pool has
+ * not.
  */
 static void test_reader_waits(void **state)
 {

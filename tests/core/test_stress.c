@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Every call at once, from many threads: objects are stored, read, written, handed to another thread
- * and freed there in each way, while the pool is flushed, compacted and asked for statistics.
- * Whoever reads an object finds what was written to it; in the end nothing is lost or leaked.
+ * Every call at once, from many threads: objects are stored, read, written, handed to another
+ * thread and freed there in each way, while the pool is flushed, compacted and asked for
+ * statistics. Whoever reads an object finds what was written to it; in the end nothing is lost or
+ * leaked.
  */
 #include <setjmp.h>
 #include <stdarg.h>

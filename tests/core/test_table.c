@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Tables: elements stay where they are while the table grows, beyond one directory too, and can be
- * looked up meanwhile. (Reaches inside: src/table.h. Wraps madvise(), to see what the system is told.)
+ * looked up meanwhile. (Reaches inside: src/table.h. Wraps madvise(), to see what the system is
+ * told.)
  */
 #include "helpers.h"
 

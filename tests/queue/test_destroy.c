@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Contract line 9: zs_destroy_pool() flushes first, and leaves nothing behind; AddressSanitizer looks
- * for leaks. What happens without memory for the queue is in tests/core/test_nomem.c.
+ * Contract line 9: zs_destroy_pool() flushes first, and leaves nothing behind; AddressSanitizer
+ * looks for leaks. What happens without memory for the queue is in tests/core/test_nomem.c.
  * (Reaches inside: src/pool.h. Wraps port_worker_stop(), to see what is pending when it is called.)
  */
 #include "helpers.h"

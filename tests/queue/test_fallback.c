@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Contract line 7: a queue that cannot take a handle at once leaves it to zs_free(), when it is full,
- * contended or has no memory. Each is brought about; no handle is lost or freed twice, and the
- * counters tell. (Reaches inside: src/pool.h.)
+ * Contract line 7: a queue that cannot take a handle at once leaves it to zs_free(), when it is
+ * full, contended or has no memory. Each is brought about; no handle is lost or freed twice, and
+ * the counters tell. (Reaches inside: src/pool.h.)
  */
 #include "helpers.h"
 

@@ -45,7 +45,9 @@ static void test_no_system_call(void **state)
 	assert_child_ended_well(&child);
 }
 
-/* With all locks held by another thread for ever, a drain's too, handles are queued nevertheless. */
+/*
+ * With all locks held by another thread for ever, a drain's too, handles are queued nevertheless.
+ */
 static void test_no_lock(void **state)
 {
 	struct zs_pool *pool = make_lazy_pool();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Contract line 8: zs_free_deferred_flush() waits for a running drain, then drains the rest. On return
- * every handle that was queued before is free. Producers cannot keep it from returning. (Reaches
- * inside for the order of events: src/pool.h.)
+ * Contract line 8: zs_free_deferred_flush() waits for a running drain, then drains the rest. On
+ * return every handle that was queued before is free. Producers cannot keep it from returning.
+ * (Reaches inside for the order of events: src/pool.h.)
  */
 #include "helpers.h"
 
@@ -56,7 +56,9 @@ static void test_waits_for_drain(void **state)
 	zs_destroy_pool(flushing.pool);
 }
 
-/* A flush that comes in the middle of another drain's pass misses nothing before the pass's place. */
+/*
+ * A flush that comes in the middle of another drain's pass misses nothing before the pass's place.
+ */
 static void test_in_a_pass(void **state)
 {
 	struct zs_pool *pool = make_lazy_pool();

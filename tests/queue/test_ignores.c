@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Contract line 1: zs_free_deferred() ignores 0 and error values, as zs_free() and zs_free_bulk() do.
+ * Contract line 1: zs_free_deferred() ignores 0 and error values, as zs_free() and zs_free_bulk()
+ * do.
  */
 #include "helpers.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Contract line 11, without memory: zs_malloc() drains all that waits and tries again before it fails.
- * zs_compact() drains first, too. (Wraps mmap(), to have it fail.)
+ * Contract line 11, without memory: zs_malloc() drains all that waits and tries again before it
+ * fails. zs_compact() drains first, too. (Wraps mmap(), to have it fail.)
  */
 #include "helpers.h"
 
@@ -16,7 +16,9 @@ struct full_pool {
 	unsigned long handles[MOST];
 };
 
-/* A pool with all the objects that there is memory for, after one of another size if that is not 0. */
+/*
+ * A pool with all the objects that there is memory for, after one of another size if that is not 0.
+ */
 static struct full_pool *fill(size_t size, size_t first_size)
 {
 	struct full_pool *full = calloc(1, sizeof(*full));

@@ -207,7 +207,9 @@ static void *put_endlessly(void *arg)
 	return NULL;
 }
 
-/* A pass ends beside a producer that never does; and no name is lost, taken twice, or out of order. */
+/*
+ * A pass ends beside a producer that never does; and no name is lost, taken twice, or out of order.
+ */
 static void test_pass_ends(void **state)
 {
 	struct zs_pool *pool = make_pool((struct zs_pool_options){

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Contract line 12: "pending: N" and "capacity: N" are the first two lines of the queue's statistics,
- * in that form. The further lines tell what was queued, drained and done at once instead.
+ * Contract line 12: "pending: N" and "capacity: N" are the first two lines of the queue's
+ * statistics, in that form. The further lines tell what was queued, drained and done at once
+ * instead.
  */
 #include "helpers.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Contract line 10: a drain works in bounded batches, lets others run between them, and holds no lock
- * then. (Reaches inside: src/pool.h. Wraps sched_yield(), by which a process lets others run.)
+ * Contract line 10: a drain works in bounded batches, lets others run between them, and holds no
+ * lock then. (Reaches inside: src/pool.h. Wraps sched_yield(), by which a process lets others run.)
  */
 #include "helpers.h"
 
