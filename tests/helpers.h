@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What the tests share: pools, objects whose contents a key determines, the lines of the deferred
- * queue's statistics, waiting for what must happen, and children that may die.
+ * What the tests share: pools, objects whose contents a key determines, and the lines of the
+ * queue's statistics; waiting for what must happen, and children that may die.
  */
 #ifndef TEST_HELPERS_H
 #define TEST_HELPERS_H
@@ -90,7 +90,7 @@ static inline unsigned long object_make(struct zs_pool *pool, size_t size, uint6
 	return handle;
 }
 
-/* So many objects, with the numbers from 0 for keys. The caller free()s the array. */
+/* Makes objects, with the numbers from 0 for keys. The caller free()s the array. */
 static inline unsigned long *objects_make(struct zs_pool *pool, size_t size, size_t count)
 {
 	unsigned long *handles = calloc(count, sizeof(*handles));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Having no memory: the linker wraps the functions that get memory in all that is linked
- * statically, the libraries and the test, so that the test can have any call of them fail; and
- * those that give it back, so that it can count both. Included once in a test, whose entry in
- * meson.build names the functions that are wrapped.
+ * Having no memory. In all that is linked statically, the libraries and the test, the linker wraps
+ * the functions that get memory. So the test can have any call of them fail. It wraps those that
+ * give memory back, too, to count both. A test includes this once, and its entry in meson.build
+ * names the wrapped functions.
  */
 #ifndef TEST_NOMEM_H
 #define TEST_NOMEM_H
@@ -123,8 +123,8 @@ int __wrap_munmap(void *map, size_t len)
 }
 
 /*
- * Call @use(@arg) with every allocation failing in turn, alone or with @and_all_that_follow, until
- * none is left to fail; what it got it must have given back. Returns how many failed in turn.
+ * Calls @use(@arg) with every allocation failing in turn, alone or with @and_all_that_follow, until
+ * none is left to fail. What it got it must have given back. Returns how many failed in turn.
  */
 static inline long fail_each(void (*use)(void *arg), void *arg, bool and_all_that_follow)
 {

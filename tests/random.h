@@ -60,8 +60,8 @@ static inline unsigned long random_operations(unsigned long usual)
 }
 
 /*
- * A size as compressed pages have: most between an eighth of a page and all of it, around the
- * middle; some tiny, some a whole page, some anything.
+ * A size as compressed pages have. Most are between an eighth of a page and all of it, around the
+ * middle. Some are tiny, some a whole page, some anything.
  */
 static inline size_t random_size(uint64_t *state)
 {

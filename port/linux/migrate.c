@@ -4,10 +4,10 @@
  *
  *   page ── private word ─> class lock, zspage number ─> ref ─> zspage ─> chain
  *
- * The word is a hint. Under the lock that it names, a ref that is live and of that lock keeps its
- * zspage, and the chain says whether the page is there. The zspage is frozen then, as compaction
- * does it: see read.h. If no reader is at an object in the page, the page's bytes move. Handles,
- * which name slots, never notice.
+ * The word is a hint. The lock that it names keeps the zspage of a ref that is live and has that
+ * lock. Then the chain says whether the page is there. The mover freezes the zspage as compaction
+ * does: see read.h. If no reader is at an object in the page, the page's bytes move. Handles name
+ * slots, and never notice.
  */
 #include <linux/highmem.h>
 #include <linux/vmstat.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The module's pools, and the shrinker that asks all of them for memory: free pages go back at
- * once, waiting frees are done, and objects are moved together where that frees pages.
+ * The module's pools, and the shrinker that asks all of them for memory. It drains, gives free
+ * pages back at once, and moves objects together where that frees pages.
  */
 #include <linux/mutex.h>
 #include <linux/slab.h>

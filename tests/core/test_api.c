@@ -46,7 +46,7 @@ static void test_default_pool(void **state)
 	zs_destroy_pool(pool);
 }
 
-/* Objects that nobody freed go with their pool. */
+/* Objects that were not freed go with their pool. */
 static void test_destroy_with_objects(void **state)
 {
 	struct zs_pool *pool = zs_create_pool("full");

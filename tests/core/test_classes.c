@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The geometry of size classes: no other chain is much cheaper, and every size finds the smallest
- * class that it fits in; at several page sizes. (Reaches inside: src/pool.h; the page size is the
+ * The geometry of size classes, at several page sizes. No other chain is much cheaper. Every size
+ * finds the smallest class that it fits in. (Reaches inside: src/pool.h. The page size is the
  * port's variable, changed while no pool exists.)
  */
 #include "helpers.h"

@@ -35,7 +35,7 @@ static unsigned long compacted_of(struct zs_pool *pool)
 	return stats.pages_compacted;
 }
 
-/* The pages that so many objects take when they are as close together as can be. */
+/* The pages that a number of objects take when they are as close together as can be. */
 static unsigned long fewest_pages(struct zs_pool *pool, size_t size, size_t objects)
 {
 	struct geometry geometry = pool->class[class_for(pool->table, size)].geometry;

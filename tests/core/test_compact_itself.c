@@ -76,7 +76,7 @@ static bool has_compacted(void *pool)
 	return stats.pages_compacted > 0;
 }
 
-/* Whichever way they are freed: the pool is dense before long, and nobody has asked for it. */
+/* Whichever way they are freed: the pool is dense before long, without a call for it. */
 static void check_dense(void (*free_one)(struct zs_pool *pool, unsigned long handle))
 {
 	struct zs_pool *pool = make_pool((struct zs_pool_options){ .compact_share = 100 });

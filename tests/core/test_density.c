@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Density: what is resident of a pool's zspages, with objects of sizes such as compressed pages
- * have, is hardly more than their bytes, and longer chains take less. So it is again when most of
- * them are gone and the pool was compacted. The sizes are always the same. The test reaches inside,
- * to find the zspages.
+ * Density: what is resident of a pool's zspages is hardly more than the stored bytes. Longer chains
+ * take less. So it is again when most objects are gone and the pool was compacted. The sizes are
+ * such as compressed pages have, and always the same. (Reaches inside, to find the zspages:
+ * src/pool.h.)
  */
 #include <sys/mman.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Two pools that have done the same have given out the same handles, but for their tag: it alone
- * tells one pool's handle from the other's.
+ * Two pools that have done the same differ in their tag. It alone tells one pool's handle from the
+ * other's.
  */
 #include "helpers.h"
 

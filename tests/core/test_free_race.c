@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Frees that meet: of two frees of one object exactly one counts, whichever way each is freed, and
- * a free that meets compaction finds the object where it went.
+ * Frees that meet. Of two frees of one object exactly one counts, whichever way each is freed. A
+ * free that meets compaction finds the object where it went.
  */
 #include "helpers.h"
 #include "invariants.h"

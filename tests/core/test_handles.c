@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Handles: no two objects have the same, an entry's generation goes up each time, entries are used
- * again before there are more, and what one thread stores has handles that follow one another.
+ * Handles: no two objects have the same, and an entry's generation goes up each time. Entries are
+ * used again before there are more. What one thread stores has handles that follow one another.
  * (Reaches inside: src/pool.h.)
  */
 #include "helpers.h"

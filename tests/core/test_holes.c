@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Holes give memory back: after a random part of the objects is freed, and without a call of
- * zs_compact(), a pool holds hardly more than the objects that are left. Linux's own allocator
+ * Holes give memory back. A random part of the objects is freed, and the test does not call
+ * zs_compact(). Then a pool holds hardly more than the objects that are left. Linux's own allocator
  * keeps a chain of at most 8 pages for each object that is left in it.
  */
 #include "helpers.h"

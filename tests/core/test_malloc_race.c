@@ -64,7 +64,7 @@ static void setup_pool(void)
 	count = 0;
 }
 
-/* All that was stored is there, in so many pages, and goes. */
+/* All that was stored is there, in this number of pages, and goes. */
 static void check_and_destroy(unsigned int objects, unsigned int pages)
 {
 	assert_false(create_is_slow);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Pools against a plain model: whatever is done to them in whatever order, an object holds what was
- * last written to it, and all that can be counted comes out as the model says.
+ * Pools against a plain model. Whatever is done to them in whatever order, an object holds what was
+ * last written to it. All that can be counted comes out as the model says.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,7 +83,7 @@ static void read_object(struct model *model, const struct object *object)
 	zs_obj_read_end(model->pool, object->handle, object->size, memory);
 }
 
-/* An object that nobody reads, or NULL if luck finds none. */
+/* An object without a reader, or NULL if luck finds none. */
 static struct object *pick(struct model *model)
 {
 	struct object *object;

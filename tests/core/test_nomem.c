@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Every allocation that a pool makes fails in turn, once alone and once with all that follow: a
- * pool is made whole or not at all, zs_malloc() gives an object or says -ENOMEM, no object is lost,
+ * Every allocation that a pool makes fails in turn, once alone and once with all that follow. A
+ * pool is made whole or not at all. zs_malloc() gives an object or says -ENOMEM. No object is lost,
  * and nothing leaks. What frees needs no memory.
  */
 #include <setjmp.h>

@@ -53,7 +53,7 @@ static void take_from_nothing(const void *arg)
 	}
 }
 
-/* A pool that has no memory yet can't have any for who does not wait. */
+/* A pool that has no memory yet has none for a caller that does not wait. */
 static void test_nothing_at_hand(void **state)
 {
 	struct child child = run_in_child(take_from_nothing, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Many pools share one runtime: none frees, reads or loses what is another's, a pool can go while
- * others are at work, and tags that are used up are an error. (Reaches inside: src/pool.h.)
+ * Many pools share one runtime. None frees, reads or loses what is another's. A pool can go while
+ * others are at work. Tags that are used up are an error. (Reaches inside: src/pool.h.)
  */
 #include "helpers.h"
 #include "invariants.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Readers and movers: a reader keeps its object where it is, and no other; a reader that meets a
- * frozen zspage waits for one hold of the class lock; what is read while everything moves is right.
+ * Readers and movers. A reader keeps its object where it is, and no other. A reader that meets a
+ * frozen zspage waits for one hold of the class lock. What is read while everything moves is right.
  * (Reaches inside: src/read.h.)
  */
 #include "faults.h"

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Every call at once, from many threads: objects are stored, read, written, handed to another
- * thread and freed there in each way, while the pool is flushed, compacted and asked for
- * statistics. Whoever reads an object finds what was written to it; in the end nothing is lost or
- * leaked.
+ * Every call at once, from many threads. Objects are stored, read, written, handed to another
+ * thread and freed there in each way. Meanwhile the pool is flushed, compacted and asked for
+ * statistics. A reader finds what was written. In the end nothing is lost or leaked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +43,7 @@ static struct zs_pool *pool;
 /* Objects on their way from one thread to another; NULL for none. */
 static struct object *_Atomic mailbox[MAILBOXES];
 
-/* Objects that all threads read, and nobody writes or frees. */
+/* Objects that all threads read, and none writes or frees. */
 static struct object *shared[SHARED_OBJECTS];
 
 /* A thread has no cmocka to fail in. */

@@ -147,7 +147,7 @@ static void test_elements(void **state)
 	table_unmake(table);
 }
 
-/* Who may not wait gets nothing, and changes nothing. */
+/* A caller that may not wait gets nothing, and changes nothing. */
 static void test_nowait(void **state)
 {
 	struct table *table = table_make();

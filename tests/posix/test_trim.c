@@ -248,6 +248,8 @@ static void test_memory_goes_back(void **state)
 	(void)state;
 	for (size_t i = 0; i < MANY; i++)
 		(i % 2 ? zs_free : zs_free_deferred)(idle, handles[i]);
+	zs_free_deferred_flush(idle);
+	assert_int_equal(atomic_load(&chain_pages), 0);
 	assert_true(wait_for(nothing_is_dirty, &runtime.zspages.store));
 	assert_int_equal(zs_get_total_pages(idle), 0);
 	free(handles);

@@ -17,7 +17,7 @@ static const unsigned long nothings[] = {
 };
 #define NOTHINGS (sizeof(nothings) / sizeof(nothings[0]))
 
-/* The object is there, nothing waits, and nobody was told of a misuse (which would be fatal). */
+/* The object is there, nothing waits, and no misuse was told (which would be fatal). */
 static void assert_untouched(struct zs_pool *pool, unsigned long handle)
 {
 	assert_int_equal(deferred_stat(pool, "pending"), 0);
