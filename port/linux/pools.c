@@ -3,7 +3,7 @@
  * The module's pools, and the shrinker that asks all of them for memory. It drains, gives free
  * pages back at once, and moves objects together where that frees pages.
  */
-#include <linux/mutex.h>
+#include <linux/rwsem.h>
 #include <linux/slab.h>
 
 #include "host_pool.h"
@@ -15,9 +15,13 @@ struct host_pool {
 	struct dentry *debugfs;
 };
 
-/* The lock keeps the list and its pools. Reclaim takes it, so its holder allocates nothing. */
+/*
+ * A reader of the lock keeps the list and its pools. Tasks that reclaim are readers: they work side
+ * by side, for a task that finds nothing to do takes it that there is no memory. A holder allocates
+ * nothing.
+ */
 static struct host_pool *pools;
-static DEFINE_MUTEX(pools_lock);
+static DECLARE_RWSEM(pools_lock);
 static struct shrinker *pools_shrinker;
 
 struct zs_pool *host_create_pool(const char *name)
@@ -33,10 +37,10 @@ struct zs_pool *host_create_pool(const char *name)
 		return NULL;
 	}
 	host->debugfs = debugfs_add_pool(host->pool);
-	mutex_lock(&pools_lock);
+	down_write(&pools_lock);
 	host->next = pools;
 	pools = host;
-	mutex_unlock(&pools_lock);
+	up_write(&pools_lock);
 	return host->pool;
 }
 
@@ -45,13 +49,13 @@ static struct host_pool *host_take(const struct zs_pool *pool)
 {
 	struct host_pool **place = &pools, *host;
 
-	mutex_lock(&pools_lock);
+	down_write(&pools_lock);
 	while (*place && (*place)->pool != pool)
 		place = &(*place)->next;
 	host = *place;
 	if (host)
 		*place = host->next;
-	mutex_unlock(&pools_lock);
+	up_write(&pools_lock);
 	return host;
 }
 
@@ -77,11 +81,10 @@ static unsigned long count_objects(struct shrinker *shrinker, struct shrink_cont
 	u64 pages = READ_ONCE(runtime.zspages.store.pages) +
 		    DIV_ROUND_UP_ULL(queue_pending(&runtime.queue), 2);
 
-	if (mutex_trylock(&pools_lock)) {
-		for (struct host_pool *host = pools; host; host = host->next)
-			pages += pool_reclaimable(host->pool);
-		mutex_unlock(&pools_lock);
-	}
+	down_read(&pools_lock);
+	for (struct host_pool *host = pools; host; host = host->next)
+		pages += pool_reclaimable(host->pool);
+	up_read(&pools_lock);
 	return pages ? (unsigned long)pages : SHRINK_EMPTY;
 }
 
@@ -100,9 +103,7 @@ static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_contr
 {
 	u64 before, after;
 
-	/* Another task is at it, or a pool comes or goes. */
-	if (!mutex_trylock(&pools_lock))
-		return SHRINK_STOP;
+	down_read(&pools_lock);
 	before = pages_held();
 	drain_flush();
 	for (struct host_pool *host = pools; host; host = host->next)
@@ -110,7 +111,7 @@ static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_contr
 			pool_compact(host->pool);
 	runtime_work_in(port_store_trim(&runtime.zspages.store, true));
 	after = pages_held();
-	mutex_unlock(&pools_lock);
+	up_read(&pools_lock);
 	return before > after ? (unsigned long)(before - after) : SHRINK_STOP;
 }
 

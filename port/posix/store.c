@@ -17,8 +17,8 @@
 #define REGION_WORDS (REGION_PAGES / 64)
 #define SPAN_REGIONS 32U /* in a span, at most */
 #define SPAN_FIRST 4U /* in the first */
-#define TRIM_MS                                                                                    \
-	200 /* between trims: what is dirty can wait so long, to see whether it is used again */
+/* Between trims: what is dirty can wait as long, to show whether it is used again. */
+#define TRIM_MS 150
 
 struct region {
 	struct region *prev;

@@ -14,7 +14,7 @@
 #include "wrap_process_madvise.h"
 
 #define REGION_PAGES 512 /* as store.h has it */
-#define TRIM_MS 200 /* as store.c has it */
+#define TRIM_MS 150 /* as store.c has it */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
