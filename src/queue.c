@@ -251,7 +251,7 @@ u32 queue_take(struct queue *queue, u64 *names, u32 most)
 		queue->stop = smp_load_acquire(&lanes[queue->lane].tail); /* with lane_open() */
 	}
 	queue->lane = 0;
-	queue->passes++;
+	WRITE_ONCE(queue->passes, queue->passes + 1);
 	return count;
 }
 

@@ -64,8 +64,8 @@ struct queue {
 	struct port_mutex drain; /* protects what follows, and the drain's side of lanes */
 	u32 lane; /* the one that the pass is at; 0 between passes */
 	const struct segment *stop; /* its tail when the pass came to it */
-	u64 passes; /* that ended */
-	u64 drained; /* handles; read without the mutex, as are the next two */
+	u64 passes; /* that ended; read without the mutex, as are the next three */
+	u64 drained; /* handles */
 	u64 drains;
 	u64 longest_ns;
 };

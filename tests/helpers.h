@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What the tests share: pools, objects whose contents a key determines, and the lines of the
- * queue's statistics; waiting for what must happen, and children that may die.
+ * What the tests share: pools, objects whose contents a key determines, the lines of the queue's
+ * statistics. Waiting for what must happen. Children that may die.
  */
 #ifndef TEST_HELPERS_H
 #define TEST_HELPERS_H

@@ -532,14 +532,19 @@ static void commit_fatal(const void *arg)
 	misuse->commit(&v);
 }
 
-/* One line, which names the pool if there is one, and says what was done. */
+/* One line, which names the pool if there is one, the function, and what was wrong. */
 static void assert_told(const struct misuse *misuse, const struct child *child)
 {
 	const char *start = misuse->of_no_pool ? "zsmalloc: " : "zsmalloc: pool \"test\": ";
 	const char *end = strchr(child->said, '\n');
+	const char *function = child->said + strlen(start);
+	size_t length;
 
-	if (!end || end[1] || strncmp(child->said, start, strlen(start)) != 0 ||
-	    !strstr(child->said, misuse->told))
+	if (!end || end[1] || strncmp(child->said, start, strlen(start)) != 0)
+		fail_msg("%s: this was said: %s", misuse->name, child->said);
+	length = strspn(function, "abcdefghijklmnopqrstuvwxyz_");
+	if (strncmp(function, "zs_", 3) != 0 || strncmp(function + length, ": ", 2) != 0 ||
+	    !strstr(function + length, misuse->told))
 		fail_msg("%s: this was said: %s", misuse->name, child->said);
 }
 

@@ -145,7 +145,7 @@ static void test_tenths(void **state)
 		assert_int_equal(row.freeable, 0);
 		for (tenth = 0; !row.zspages[tenth]; tenth++)
 			;
-		/* At most this number of tenths full, and more than one less; the last but one is 99 %. */
+		/* At most this number of tenths full, and more than one less; then 99 %. */
 		assert_int_equal(tenth == 10, used == slots);
 		assert_true(tenth == 10 || used * 10 <= slots * (tenth + 1));
 		assert_true(used * 10 > slots * tenth || tenth == 10);
