@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_back, a round in a process of its own: store the corpus, free all of it, cold, and then do
- * nothing but look how much memory the process has. Prints as JSON what it had in the beginning,
- * how that went on after the last free, when all but a twentieth of what was stored was back with
- * the system, and what CPU time all threads took until then, from the first free.
+ * bench_back runs one round in a process of its own. It stores the corpus and frees all of it,
+ * cold. Then it only looks how much memory the process has. It prints as JSON what the process had
+ * in the beginning and what it had over time after the last free. It prints when all but a
+ * twentieth of the stored bytes was back with the system. It prints the CPU time that all threads
+ * took from the first free until then.
  *
  * usage: bench_back SUBJECT 'in order'|random CORPUS
  */

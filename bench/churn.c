@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_churn, a round in a process of its own: store the corpus's objects, then replace one at
- * random by one of a size drawn from the corpus, very often, so that the number of objects stays
- * the same. Prints as JSON how long that took and what was resident on the way.
+ * bench_churn runs one round in a process of its own. It stores the corpus's objects. Then it
+ * replaces one at random by one of a size drawn from the corpus, very often. The number of objects
+ * stays the same. It prints as JSON how long that took and what was resident on the way.
  *
  * usage: bench_churn SUBJECT REPLACEMENTS CORPUS
  */

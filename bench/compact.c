@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_compact, a round in a process of its own: store objects of the corpus, free a random share
- * of them, compact, and print as JSON
- *   alone   the pages that came back, those that a perfect packing would give back, what was moved
- *           and how long it took, and how long memcpy() takes for that
+ * bench_compact runs one round in a process of its own. It stores objects of the corpus, frees a
+ * random share of them, compacts, and prints as JSON
+ *
+ *   alone   the pages that came back, and those that a perfect packing would give back;
+ *           what was moved, how long it took, and how long memcpy() takes for that
+ *
  *   beside  how long reads, writes and frees of another thread take meanwhile, and without
  *
  * usage: bench_compact alone|beside PERCENT PART CORPUS; of the corpus's objects, a PARTth is
@@ -127,7 +129,7 @@ static unsigned long perfect_pages(const struct store *store)
 	return pages;
 }
 
-/* How long memcpy() takes for so many bytes of memory that is there already, page by page. */
+/* Returns how long memcpy() takes for @bytes of memory that is there already, piece by piece. */
 static uint64_t copy_ns(size_t bytes, size_t piece)
 {
 	char *from = memory_touched(bytes);
@@ -232,7 +234,7 @@ static bool is_over(const struct compactor *compactor, size_t calls)
 	return compactor && calls >= LEAST_CALLS && atomic_load(&compactor->done);
 }
 
-/* So many calls, or until the compaction is done if there is one. */
+/* Makes at most @most calls; with a compactor, stops when the compaction is done. */
 static json_t *call_all(struct store *store, const struct compactor *compactor, size_t most)
 {
 	json_t *figures = json_object();

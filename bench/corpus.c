@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_corpus: makes the corpus (corpus.h) in a file that is empty or all zeros, of the pages of
- * the files that standard input names, one a line. A name such as /proc/123/mem stands for the
- * process's own memory. Any other file is a corpus already. Either way prints as JSON what the
- * corpus has.
+ * bench_corpus makes the corpus (corpus.h) in a file that is empty or all zeros. The corpus has the
+ * pages of the files that standard input names, one a line. A name such as /proc/123/mem stands for
+ * the process's own memory. Any other FILE is a corpus already. Either way bench_corpus prints as
+ * JSON what the corpus has.
  *
  * usage: bench_corpus FILE OBJECTS lz4|zstd, the number of the open file
  */

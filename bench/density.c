@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_density, a round of the benchmarks density and holes, in a process of its own: store
- * objects, free a random share of them, call nothing for a second, then give back all that can be
- * given back. Prints as JSON what was resident after each step, and what the pool said that it
- * holds.
+ * bench_density runs one round of the benchmarks density and holes, in a process of its own. It
+ * stores objects, frees a random share of them, and calls nothing for a second. Then it gives back
+ * all memory that it can. It prints as JSON what was resident after each step, and what the pool
+ * said that it holds.
  *
  * usage: bench_density SUBJECT PERCENT objects|pages [OBJECTS] CORPUS, the number of the corpus's
  * open file. "pages": the objects are incompressible, a whole page each. Without OBJECTS: those of

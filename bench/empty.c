@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A function that does nothing, in a shared library, where the allocators are, too: what calling it
- * once an object takes is in each of their figures.
+ * A function that does nothing, in a shared library, where the allocators are, too. Each of their
+ * figures contains what one call of it per object takes.
  */
 #include "empty.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_free, a round of the benchmarks free and cliff, in a process of its own: store objects,
- * make memory cold, free every object, and print what that took as JSON.
+ * bench_free runs one round of the benchmarks free and cliff, in a process of its own. It stores
+ * objects, makes memory cold, frees every object, and prints as JSON what that took.
  *
  * usage: bench_free SUBJECT 'in order'|random [OBJECTS] CORPUS, the number of the corpus's open
  * file. Without OBJECTS: those of the corpus.

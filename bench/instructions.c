@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Runs one hot path so many times, for scripts/check-instructions, which has valgrind count the
+ * Runs one hot path COUNT times, for scripts/check-instructions. That script has valgrind count the
  * instructions between the beginning and the end of measured().
  *
  * Everything is the same in every run: the sizes, the order, and one thread, since the worker has

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_latency, a round in a process of its own: another thread, on a CPU of its own, stores and
- * reads objects; with nothing beside it, then while many objects are freed, and so several times.
- * Prints as JSON how long its calls took in the two.
+ * bench_latency runs one round in a process of its own. Another thread, on a CPU of its own, stores
+ * and reads objects: with nothing beside it, then while many objects are freed, several times over.
+ * It prints as JSON how long that thread's calls took in the two.
  *
- * What frees is bound to the second CPU: the thread that calls, and the pool's worker, which
- * inherits that from the thread that makes the pool. If freeing is deferred, everything is queued
- * first, and the calls count from the first object that is drained to the last. Nobody else wants
- * that CPU then: the worker would step back.
+ * The freeing thread is bound to the second CPU. So is the pool's worker, which inherits that from
+ * the thread that makes the pool. If freeing is deferred, everything is queued first, and the calls
+ * count from the first object that is drained to the last. No other thread wants that CPU then: the
+ * worker would step back.
  *
  * usage: bench_latency SUBJECT CORPUS
  */
@@ -25,8 +25,8 @@
 #include "samples.h"
 
 #define LIVE 4096 /* objects that the thread has stored and will free again */
-#define WARM_CALLS (32 * LIVE) /* until the memory is there that so many objects need */
-#define TIMES 4 /* that so many objects are freed: one drain is over soon */
+#define WARM_CALLS (32 * LIVE) /* until the memory for LIVE objects is there */
+#define TIMES 4 /* that many objects are freed: one drain is over soon */
 #define IDLE_CALLS 100000 /* before each */
 #define MOST_CALLS 5000000
 #define LOOK_CALLS 64 /* between two looks at the queue */

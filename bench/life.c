@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_life: an object's whole life, phase by phase, in a process of its own: store all objects
- * fresh, read them in random order, replace each in random order, free all, store all again at
- * once. Then it frees all, calls nothing for half a second, and looks how much memory is still
- * there. Prints the raw figures as JSON.
+ * bench_life measures an object's whole life, phase by phase, in a process of its own. It stores
+ * all objects fresh, reads them in random order, and replaces each in random order. It frees all
+ * and stores all again at once. Then it frees all, calls nothing for half a second, and looks how
+ * much memory is still there. It prints the raw figures as JSON.
  *
  * Sizes come from the corpus; the bytes come from one page that stays in the cache, as what a
  * compressor has just written does. A reader copies the object into another such page.

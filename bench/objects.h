@@ -26,7 +26,7 @@ static inline const void *objects_next(struct objects *objects, size_t *size)
 	return data;
 }
 
-/* Pass over so many objects. */
+/* Passes over @count objects. */
 static inline void objects_skip(struct objects *objects, size_t count)
 {
 	size_t size;

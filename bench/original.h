@@ -2,9 +2,9 @@
 /*
  * The deferred queue as it was first proposed for the kernel, to measure ours beside: one array of
  * handles a pool, made with it. A call tries the lock and, if it gets it and there is room, puts
- * the handle into the array; otherwise it is a zs_free(). At half of the capacity a worker is
- * scheduled, which takes one handle at a time out, under the lock, and zs_free()s it, until there
- * are none. Below half of the capacity nothing is drained.
+ * the handle into the array; otherwise it is a zs_free(). At half of the capacity the call starts a
+ * worker. The worker takes one handle at a time out, under the lock, and zs_free()s it, until
+ * there are none. Below half of the capacity nothing is drained.
  */
 #ifndef BENCH_ORIGINAL_H
 #define BENCH_ORIGINAL_H

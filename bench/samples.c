@@ -22,7 +22,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The time within which so many calls of a thousand were done. */
+/* Returns the time within which @permille of a thousand calls were done. */
 static json_int_t percentile(const struct samples *samples, size_t permille)
 {
 	return samples->ns[(samples->count - 1) * permille / 1000];

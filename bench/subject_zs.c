@@ -252,7 +252,7 @@ static const struct zs_pool_options small = {
 	.deferred_budget = (size_t)128 << 20,
 };
 
-/* A pool with chains of at most so many pages; it compacts by itself, or it never does. */
+/* A pool with chains of at most @pages pages; it compacts by itself, or it never does. */
 #define CHAIN(pages, share)                                                                        \
 	(&(const struct zs_pool_options){ .size = sizeof(struct zs_pool_options),                  \
 					  .max_chain = (pages),                                    \

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * bench_threads, a round in a process of its own: several threads free objects of one pool, each a
- * share of its own, at the same time, each bound to a CPU as far as there are enough. Prints as
- * JSON
+ * bench_threads runs one round in a process of its own. Several threads free objects of one pool at
+ * the same time, each a share of its own. Each is bound to a CPU as far as there are enough. It
+ * prints as JSON
+ *
  *   exit    what it took to free the corpus, cold
  *   refill  how often threads met that store and free again and again, ten million objects in all
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A filter on system calls: the thread that asks for it is killed, and its process with it, if it
- * makes a call that is not on its list. For a child.
+ * A filter on system calls, for a child. The system kills the process of a thread that makes a call
+ * which is not on its list.
  */
 #ifndef TEST_SYSCALL_FILTER_H
 #define TEST_SYSCALL_FILTER_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * For tests that wrap madvise(): process_madvise(), by which the library gives back many ranges at once,
- * is wrapped as so many calls of it. It may know none, or take only some.
+ * For tests that wrap madvise(). The library gives back many ranges at once by process_madvise(),
+ * which becomes a call of madvise() for each. It may know none, or take only some.
  */
 #ifndef TEST_WRAP_PROCESS_MADVISE_H
 #define TEST_WRAP_PROCESS_MADVISE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Running `zsmalloc top`, and finding pools in what it reports. Included once in a test, which meson
- * gives the command's path for an argument.
+ * Running `zsmalloc top`, and finding pools in what it reports. Included once in a test, which
+ * meson gives the command's path for an argument.
  */
 #ifndef TEST_TOP_H
 #define TEST_TOP_H
@@ -34,7 +34,10 @@ static inline char *text_of_file(int file)
 	return text;
 }
 
-/* In the child: with @user other than 0 as that user, who may not be let to where the command lies. */
+/*
+ * Runs the command in the child: as that user if @user is not 0, who may not be let to where the
+ * command lies.
+ */
 static inline void exec_top(char **argv, uid_t user)
 {
 	int command = open(command_path, O_RDONLY | O_CLOEXEC);

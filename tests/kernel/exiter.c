@@ -2,8 +2,8 @@
 /*
  * exiter FILE MIB PROCESSES: how long it takes to give up memory that is in the swap.
  *
- * Each process fills so many megabytes with the file's bytes, has them swapped out, and when all are
- * ready they unmap at once. A line a process:
+ * Each process fills MIB megabytes with the file's bytes and has them swapped out. When all are
+ * ready, they unmap at once. A line a process:
  *
  *   munmap PAGES NANOSECONDS
  *

@@ -2,11 +2,11 @@
 /*
  * pressure MIB: whether the kernel, when memory is short, gets back what a pool need not have.
  *
- * So many megabytes are written to /dev/zram0, which is no swap, and seven pages in eight are
- * overwritten with zeros, which frees their objects: these wait to be freed then, and the others are
- * far apart. There is no other memory to be had, so the more of it this process takes, the more the
- * kernel asks its shrinkers, until the pool has done its frees and moved its objects together; or
- * until there is no memory, and the kernel kills this process. What was left must still be right.
+ * The process writes MIB megabytes to /dev/zram0, which is no swap. It overwrites seven pages in
+ * eight with zeros, which frees their objects. These wait in the queue then, and the others are far
+ * apart. There is no other memory to be had: the more this process takes, the more the kernel asks
+ * its shrinkers. In the end the pool has done its frees and moved its objects together. If not, the
+ * memory runs out, and the kernel kills this process. The pages that are left must still be right.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define STEP (1UL << 20)
-#define KEPT 8 /* of so many pages one is left */
+#define KEPT 8 /* one page in KEPT is left */
 
 static const size_t page_size = 4096;
 
@@ -76,9 +76,10 @@ static unsigned long long compacted(void)
 	return read_number("/sys/block/zram0/mm_stat", "", 6);
 }
 
+/* Returns the bytes that all zspages hold. What zram says leaves out what waits. */
 static unsigned long long used(void)
 {
-	return read_number("/sys/block/zram0/mm_stat", "", 2);
+	return read_number("/proc/vmstat", "nr_zspages ", 0) * page_size;
 }
 
 /* Returns how many bytes it took. */

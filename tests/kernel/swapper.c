@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * swapper MIB SEED: fills memory with contents that can be told again, has it swapped out, and looks.
+ * swapper MIB SEED: fills memory with contents that it can tell again, has it swapped out, and
+ * looks.
  *
  * Three processes share the megabytes. Each writes pages that compress to anything between nothing
- * and a whole page, pages them out, reads them back in random order and compares every byte. Then it
- * forks: the child compares what it inherited while the parent overwrites and pages out anew. While
- * all that goes on, short-lived processes swap out and exit, and the kernel's memory compaction is
- * started over and over. Exit status 0 if every byte was right and the memory was in the swap.
+ * and a whole page, and pages them out. It reads them back in random order and compares every byte.
+ * Then it forks: the child compares what it inherited while the parent overwrites and pages out
+ * anew. Meanwhile short-lived processes swap out and exit, and the kernel's memory compaction
+ * starts over and over. The exit status is 0 if every byte was right and the memory was in the
+ * swap.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -94,7 +96,7 @@ static char *memory_map(size_t pages)
 	return memory;
 }
 
-/* The kernel leaves pages where they are that somebody is just looking at: ask again. */
+/* Pages memory out; asks again, since the kernel leaves a page that is in use at the moment. */
 static int page_out(char *memory, size_t pages)
 {
 	for (int tries = 0; tries < TRIES; tries++) {

@@ -4,8 +4,9 @@
  * which report in KTAP; it fails to load if one of them failed. Some tests ask a shell what debugfs
  * shows: it is mounted, and there are awk, head, sed and tr.
  *
- * With the parameter "failing" it runs those alone that have allocations fail: in a kernel that can do that
- * (CONFIG_FAIL_PAGE_ALLOC), has one zone and no other pool in use, and with frees that are not deferred.
+ * With the parameter "failing" it runs only the tests that have allocations fail. They need a
+ * kernel that can do that (CONFIG_FAIL_PAGE_ALLOC), with one zone and no other pool in use. Frees
+ * must not be deferred.
  */
 #define pr_fmt(fmt) fmt
 
@@ -116,8 +117,8 @@ static bool shell(const char *command)
 }
 
 /*
- * Returns whether the totals of the pool's classes are as an awk condition says: $14 is the number of
- * objects, $15 that of pages. zs_get_total_pages() leaves out what may wait, by an estimate.
+ * Returns whether the totals of the pool's classes are as an awk condition says. $14 is the number
+ * of objects, $15 that of pages. zs_get_total_pages() leaves out what may wait, by an estimate.
  */
 #define TOTAL_IS(condition) shell("awk '/Total/ { exit !(" condition ") }' " SHOWN "classes")
 
@@ -209,7 +210,10 @@ static bool test_errors(struct zs_pool *pool)
 	return true;
 }
 
-/* Under a spinlock, with bottom halves off, and with interrupts off. So is a drain of an allocation. */
+/*
+ * Calls under a spinlock, with bottom halves off, and with interrupts off. So is a drain of an
+ * allocation.
+ */
 static bool test_atomic(struct zs_pool *pool)
 {
 	static DEFINE_SPINLOCK(lock);
@@ -267,8 +271,8 @@ static int free_alone(void *arg)
 }
 
 /*
- * More frees than the queue takes, while all CPUs are kept from the worker: what does not fit is
- * freed at once, but for some 300 handles that a lane does not count yet. For a budget of 128 MiB.
+ * Frees more than the queue takes, while the test keeps all CPUs from the worker. What does not fit
+ * is freed at once, but for some 300 handles that a lane does not count yet. The budget is 128 MiB.
  */
 static bool test_fallback(struct zs_pool *pool)
 {
@@ -295,7 +299,10 @@ static bool test_shown(struct zs_pool *pool)
 	return true;
 }
 
-/* A pool goes with frees pending and objects left: nothing leaks, as nr_zspages shows afterwards. */
+/*
+ * Destroys a pool with frees pending and objects left: nothing leaks, as nr_zspages shows
+ * afterwards.
+ */
 static bool test_destroy(struct zs_pool *unused)
 {
 	struct zs_pool *pool = zs_create_pool("ktap_destroy");
@@ -469,7 +476,7 @@ static unsigned long pages_held(void)
 	return zone_page_state_snapshot(page_zone(virt_to_page(buffer)), NR_ZSPAGES);
 }
 
-/* Returns whether there are no more than so many before the deadline. */
+/* Returns whether the buffer's zone holds at most @pages before the deadline. */
 static bool pages_become(unsigned long pages)
 {
 	for (unsigned int ms = 0; ms < DEADLINE_MS; ms += 10) {

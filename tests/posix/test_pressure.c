@@ -50,7 +50,7 @@ static const char *root; /* where the system's files are, if not at / */
 static char scratch[] = "/tmp/test_pressure.XXXXXX";
 static char fifo[64];
 static int fifo_end;
-static atomic_short said[SOURCES]; /* what poll() is to tell of them */
+static atomic_short said[SOURCES]; /* what poll() will tell of them */
 static atomic_bool refuse_malloc, refuse_socketpair;
 static atomic_int refuse_worker; /* calls till the one that fails; 0: none does */
 static struct zs_pool *_Atomic hold; /* its compaction waits for what it must not */

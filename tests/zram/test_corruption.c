@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Damage to what is stored is noticed: the page reads as -EIO, never as garbage, and the rest of the
- * store goes on.
+ * Damage to what is stored is noticed: the page reads as -EIO, never as garbage, and the rest of
+ * the store goes on.
  *
- * This test reaches inside: it takes a page's handle out of the store's table and damages the object
- * through the pool, and what the slot says of it, with and without a checksum that agrees.
+ * The test reaches inside. It takes a page's handle out of the store's table, and damages the
+ * object through the pool. It damages what the slot says of it, with and without a checksum that
+ * agrees.
  */
 #include "zram_pages.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Who reads a page keeps it for as long as that takes: who overwrites, discards or frees it meanwhile
- * waits, and the page that is read is the old one.
+ * A reader keeps its page for as long as it reads. A thread that overwrites, discards or frees the
+ * page meanwhile waits, and the reader gets the old page.
  *
- * The linker wraps the decompressor, in the middle of which the test starts the other thread, and
- * sched_yield(), by which that shows that it waits.
+ * The linker wraps the decompressor, in the middle of which the test starts the other thread. It
+ * wraps sched_yield(), by which that thread shows that it waits.
  */
 #include "zram_pages.h"
 

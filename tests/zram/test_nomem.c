@@ -41,7 +41,7 @@ size_t __wrap_ZSTD_compressCCtx(ZSTD_CCtx *context, void *dst, size_t capacity, 
 int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr);
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr);
 
-/* Only for who looks: the allocator's locks, which have attributes, can't fail. */
+/* Only where the caller looks: the allocator's locks, which have attributes, can't fail. */
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
 {
 	return !attr && fails() ? ENOMEM : __real_pthread_mutex_init(mutex, attr);
@@ -124,7 +124,7 @@ static const char *const algorithms[] = { "lz4", "lz4hc", "zstd", "deflate" };
 
 static void fail_each_of_a_store(const char *algorithm, bool and_all_that_follow)
 {
-	/* The store, its streams, a context and a buffer each, its table, the pool and its parts. */
+	/* The store, its streams, a context and a buffer each, its table, the pool, its parts. */
 	assert_true(fail_each(use_store, &algorithm, and_all_that_follow) > 10);
 }
 

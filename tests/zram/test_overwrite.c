@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A page that is overwritten by one of the same size class keeps its object: nothing is allocated,
- * nothing freed, nothing copied but the new bytes. (Wraps zs_malloc() and zs_free(), to count.)
+ * A page that one of the same size class overwrites keeps its object: nothing is allocated, nothing
+ * freed, nothing copied but the new bytes. Wraps zs_malloc() and zs_free(), to count.
  */
 #include "zram_pages.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A store costs nothing for pages that were never written: a terabyte can be had on any machine,
- * and to read, discard or free what is empty makes no memory used.
+ * A store costs nothing for pages that were never written. A terabyte can be had on any machine. To
+ * read, discard or free what is empty uses no memory.
  *
- * This test reaches inside, to find the table of slots.
+ * The test reaches inside, to find the table of slots.
  */
 #include "zram_pages.h"
 

@@ -207,7 +207,7 @@ static void test_many_threads(void **state)
 
 /*
  * So often that threads which share a stripe and did not add atomically would lose counts. Those
- * that own one only wait, so that all who share run at once.
+ * that own one only wait, so that all that share run at once.
  */
 static void *count_often(void *arg)
 {
@@ -225,7 +225,7 @@ static void *count_often(void *arg)
 		if (!worker->err)
 			worker->err = zram_write_page(worker->zram, worker->number, page);
 	}
-	/* Nobody ends, and gives its stripe to another, before all are done. */
+	/* No thread ends, and gives its stripe to another, before all are done. */
 	pthread_barrier_wait(worker->barrier);
 	free(page);
 	return NULL;

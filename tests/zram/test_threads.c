@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Threads on one store. Whatever others do to a page meanwhile, who reads it finds one of the pages
- * that were written there, or none, and always a whole one; and in the end nothing is lost, leaked
- * or miscounted.
+ * Threads on one store. Whatever others do to a page meanwhile, a reader finds one of the pages
+ * that were written there, or none, and always a whole one. In the end nothing is lost, leaked or
+ * miscounted.
  */
 #include "zram_pages.h"
 

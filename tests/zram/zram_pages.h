@@ -114,7 +114,7 @@ static inline struct file_pages load_libc(void)
 	return load_file(path);
 }
 
-/* A store of so many pages, as the options say otherwise. */
+/* Makes a store of @pages pages, otherwise as the options say. */
 static inline struct zram *create_store(uint64_t pages, struct zram_options options)
 {
 	struct zram *zram;

@@ -176,7 +176,7 @@ static void publish(void)
 	u32 served = 0;
 
 	for (;;) {
-		/* Pairs with the release of publisher_stop(), and of those who ask. */
+		/* Pairs with the release of publisher_stop(), and of readers that ask. */
 		u32 asked = smp_load_acquire(&shared->asked);
 
 		if (READ_ONCE(publisher.stopping))
