@@ -130,19 +130,11 @@ struct class_table *classes_cut(unsigned int max_chain)
 			table->count++;
 		table_fill(table, cuts);
 	} else {
-		classes_free(table);
+		port_free(table, sizeof(*table));
 		table = NULL;
 	}
-	if (cuts)
-		port_free(cuts, bytes);
+	port_free(cuts, bytes);
 	return table;
-}
-
-/* Frees a class table; NULL is none. */
-void classes_free(struct class_table *table)
-{
-	if (table)
-		port_free(table, sizeof(*table));
 }
 
 /* Makes an empty class of zeroed memory; its lock and its pool are the caller's to set. */

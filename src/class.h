@@ -67,7 +67,6 @@ static inline size_t descriptor_bytes(struct geometry geometry)
 }
 
 struct class_table *classes_cut(unsigned int max_chain);
-void classes_free(struct class_table *table);
 void class_init(struct size_class *class, u32 index, struct geometry geometry);
 
 /* Returns the index of the class for objects of @size bytes, 1 to the page size. */

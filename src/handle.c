@@ -4,17 +4,14 @@
  */
 #include "handle.h"
 
+/* Returns 0 or -ENOMEM; then handles_destroy() frees what was made. */
 int handles_init(struct handles *handles)
 {
+	port_lock_init(&handles->lock, PORT_RANK_TABLE);
+	handles->next_block = 1;
 	if (table_init(&handles->entries, sizeof(atomic64_t), HANDLE_INDEX_BITS))
 		return -ENOMEM;
-	if (table_init(&handles->blocks, sizeof(struct handle_block), HANDLE_INDEX_BITS)) {
-		table_destroy(&handles->entries);
-		return -ENOMEM;
-	}
-	handles->next_block = 1;
-	port_lock_init(&handles->lock, PORT_RANK_TABLE);
-	return 0;
+	return table_init(&handles->blocks, sizeof(struct handle_block), HANDLE_INDEX_BITS);
 }
 
 void handles_destroy(struct handles *handles)

@@ -18,12 +18,18 @@ static void runtime_work(void)
 	runtime_work_in(port_store_trim(&runtime.zspages.store, false));
 }
 
-static void class_tables_destroy(void)
+/* Frees what runtime_init() made, all or a part of it. */
+static void runtime_free(void)
 {
-	for (u32 i = 0; i <= ZS_MAX_CHAIN; i++) {
-		classes_free(runtime.class_table[i]);
-		runtime.class_table[i] = NULL;
-	}
+	queue_destroy(&runtime.queue);
+	for (u32 i = 0; i <= ZS_MAX_CHAIN; i++)
+		port_free(runtime.class_table[i], sizeof(struct class_table));
+	table_destroy(&runtime.pools);
+	port_free(runtime.batch, sizeof(*runtime.batch));
+	readers_destroy();
+	handles_destroy(&runtime.handles);
+	lanes_destroy();
+	zspages_destroy(&runtime.zspages);
 }
 
 /* Makes what pools share; the host calls it before it makes a pool. Returns 0 or -ENOMEM. */
@@ -33,54 +39,23 @@ int runtime_init(void)
 	for (u32 i = 0; i < ZS_LOCKS; i++)
 		port_lock_init(class_lock_at((u8)i), PORT_RANK_CLASS);
 	port_mutex_init(&runtime.registry, PORT_RANK_REGISTRY);
-	if (lanes_init())
-		return -ENOMEM;
-	if (handles_init(&runtime.handles))
-		goto no_handles;
-	if (zspages_init(&runtime.zspages))
-		goto no_zspages;
-	if (readers_init())
-		goto no_readers;
 	runtime.batch = port_alloc(sizeof(*runtime.batch), GFP_KERNEL);
-	if (!runtime.batch)
-		goto no_batch;
-	if (table_init(&runtime.pools, sizeof(struct zs_pool *), 16))
-		goto no_pools;
-	if (queue_init(&runtime.queue, &runtime.worker, &runtime.zspages.store))
-		goto no_queue;
-	if (port_worker_init(&runtime.worker, runtime_work))
-		goto no_worker;
+	if (zspages_init(&runtime.zspages) || !runtime.batch || lanes_init() ||
+	    handles_init(&runtime.handles) || readers_init() ||
+	    table_init(&runtime.pools, sizeof(struct zs_pool *), 16) ||
+	    queue_init(&runtime.queue, &runtime.worker, &runtime.zspages.store) ||
+	    port_worker_init(&runtime.worker, runtime_work)) {
+		runtime_free();
+		return -ENOMEM;
+	}
 	return 0;
-
-no_worker:
-	queue_destroy(&runtime.queue);
-no_queue:
-	table_destroy(&runtime.pools);
-no_pools:
-	port_free(runtime.batch, sizeof(*runtime.batch));
-no_batch:
-	readers_destroy();
-no_readers:
-	zspages_destroy(&runtime.zspages);
-no_zspages:
-	handles_destroy(&runtime.handles);
-no_handles:
-	lanes_destroy();
-	return -ENOMEM;
 }
 
-/* Frees what runtime_init() made; there is no pool. */
+/* Ends the runtime; there is no pool. */
 void runtime_exit(void)
 {
 	port_worker_stop(&runtime.worker);
-	queue_destroy(&runtime.queue);
-	class_tables_destroy();
-	table_destroy(&runtime.pools);
-	port_free(runtime.batch, sizeof(*runtime.batch));
-	readers_destroy();
-	zspages_destroy(&runtime.zspages);
-	handles_destroy(&runtime.handles);
-	lanes_destroy();
+	runtime_free();
 }
 
 /* Returns the class table for a longest chain, made when it is first wanted; NULL for no memory. */

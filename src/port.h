@@ -82,7 +82,7 @@ void port_mutex_init(struct port_mutex *mutex, enum port_rank rank);
  */
 void *port_alloc(size_t size, gfp_t flags);
 
-/* Frees what port_alloc() returned for @size. */
+/* Frees what port_alloc() returned for @size; NULL is nothing. */
 void port_free(void *memory, size_t size);
 
 /*
@@ -95,8 +95,8 @@ struct port_page *port_page_alloc(struct port_store *store, bool wait);
 /* Frees what port_page_alloc() returned. Context: atomic. */
 void port_page_free(struct port_store *store, struct port_page *page);
 
-/* Makes the page store, where chains come from, in zeroed memory. Returns 0 or -ENOMEM. */
-int port_store_init(struct port_store *store);
+/* Makes the page store, where chains come from, in zeroed memory. */
+void port_store_init(struct port_store *store);
 
 /* Destroys the store, all of whose chains are free. */
 void port_store_destroy(struct port_store *store);

@@ -80,7 +80,7 @@ static void segment_clean(struct queue *queue, struct segment *segment)
 /* Frees all segments, of lanes too, which no thread uses any more; what is queued is lost. */
 void queue_destroy(struct queue *queue)
 {
-	for (u32 i = 0; i < port_lanes_used(); i++) {
+	for (u32 i = 0; lanes && i < port_lanes_used(); i++) {
 		segments_free(queue, lanes[i].head);
 		lanes[i].head = NULL;
 	}
@@ -88,6 +88,7 @@ void queue_destroy(struct queue *queue)
 	queue->free = NULL;
 }
 
+/* Returns 0 or -ENOMEM; then queue_destroy() frees what was made. */
 int queue_init(struct queue *queue, struct port_worker *worker, struct port_store *store)
 {
 	queue->worker = worker;
@@ -98,10 +99,8 @@ int queue_init(struct queue *queue, struct port_worker *worker, struct port_stor
 	while (queue->free_count < segments_kept()) {
 		struct port_page *page = port_page_alloc(store, true);
 
-		if (!page) {
-			queue_destroy(queue);
+		if (!page)
 			return -ENOMEM;
-		}
 		segment_put(queue, (struct segment *)page);
 	}
 	return 0;

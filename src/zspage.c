@@ -12,17 +12,13 @@ _Static_assert(offsetof(struct zspage, chain) == DESCRIPTOR_LINE &&
 		       sizeof(struct descriptor_page) <= DESCRIPTOR_LINE,
 	       "what a free needs is one cache line, and so is the head of a page of descriptors");
 
+/* Returns 0 or -ENOMEM; then zspages_destroy() frees what was made. */
 int zspages_init(struct zspages *zspages)
 {
-	if (table_init(&zspages->refs, sizeof(struct zspage_ref), ZSPAGE_NUMBER_BITS))
-		return -ENOMEM;
-	if (port_store_init(&zspages->store)) {
-		table_destroy(&zspages->refs);
-		return -ENOMEM;
-	}
-	zspages->next_number = 1;
+	port_store_init(&zspages->store);
 	port_lock_init(&zspages->lock, PORT_RANK_TABLE);
-	return 0;
+	zspages->next_number = 1;
+	return table_init(&zspages->refs, sizeof(struct zspage_ref), ZSPAGE_NUMBER_BITS);
 }
 
 /* Frees what all zspages shared; none is left. */

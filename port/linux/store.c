@@ -29,10 +29,9 @@ struct page_bag {
 
 #define BAG_ROOM ((PAGE_SIZE - sizeof(struct page_bag)) / sizeof(struct page *))
 
-int port_store_init(struct port_store *store)
+void port_store_init(struct port_store *store)
 {
 	port_lock_init(&store->lock, PORT_RANK_STORE);
-	return 0;
 }
 
 /* Makes a page the store's that no zspage has yet. Context: the page is locked. */

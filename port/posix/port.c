@@ -46,7 +46,7 @@ void *port_alloc(size_t size, gfp_t flags)
 
 void port_free(void *memory, size_t size)
 {
-	if (size >= MAP_BYTES)
+	if (memory && size >= MAP_BYTES)
 		munmap(memory, size);
 	else
 		free(memory);

@@ -44,11 +44,10 @@ static size_t region_bytes(void)
 	return REGION_PAGES * PORT_PAGE_SIZE;
 }
 
-int port_store_init(struct port_store *store)
+void port_store_init(struct port_store *store)
 {
 	store->span_regions = SPAN_FIRST;
 	port_lock_init(&store->lock, PORT_RANK_STORE);
-	return 0;
 }
 
 void port_store_destroy(struct port_store *store)

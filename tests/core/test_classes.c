@@ -78,7 +78,7 @@ static void check_classes(void)
 		assert_non_null(table);
 		check_order(table, max_chain);
 		check_lookup(table);
-		classes_free(table);
+		port_free(table, sizeof(*table));
 	}
 }
 

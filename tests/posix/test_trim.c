@@ -276,7 +276,7 @@ static void take_while_trimmed(unsigned int kept)
 
 	memset(&chains, 0, sizeof(chains));
 	memset(&taken, 0, sizeof(taken));
-	assert_int_equal(port_store_init(&chains), 0);
+	port_store_init(&chains);
 	for (unsigned int i = 0; i < REGION; i++) {
 		assert_true(port_chain_alloc(&chains, &chain[i], 1, GFP_KERNEL, NUMA_NO_NODE));
 		memset(chain[i].base, 1, PORT_PAGE_SIZE);
