@@ -160,6 +160,11 @@ int port_worker_init(struct port_worker *worker, void (*run)(void));
  */
 void port_worker_kick(struct port_worker *worker, unsigned int delay_ms);
 
+/*
+ * port_worker_there(worker): whether the worker can run. In a child of fork() it may be that the
+ * system refuses it; each kick asks again.
+ */
+
 /* Waits for the function to end if it runs, and never starts it again. */
 void port_worker_stop(struct port_worker *worker);
 

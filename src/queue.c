@@ -120,7 +120,8 @@ static bool lane_count(struct queue *queue, struct lane *lane)
 		return false;
 	pending = (s64)atomic64_add_return_relaxed(count, &queue->pending);
 	smp_store_release(&lane->uncounted, 0); /* pairs with queue_pending() */
-	if (pending >= (s64)half && pending - (s64)count < (s64)half)
+	if ((pending >= (s64)half && pending - (s64)count < (s64)half) ||
+	    unlikely(!port_worker_there(queue->worker)))
 		port_worker_kick(queue->worker, 0);
 	return true;
 }

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -107,9 +106,6 @@ WRAP_MAP(mmap64)
 WRAP_INIT(pthread_create, EAGAIN,
 	  (pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *arg), void *arg),
 	  (thread, attr, run, arg))
-WRAP_INIT(sem_init, -1, (sem_t * semaphore, int shared, unsigned int value),
-	  (semaphore, shared, value))
-
 int __real_munmap(void *map, size_t len);
 int __wrap_munmap(void *map, size_t len);
 

@@ -14,6 +14,27 @@
 
 #define LOCK_SPINS 200
 
+/*
+ * Sleeps while a word has a value, until it is woken, or until a time of port_now(); ~0 is never. May
+ * return early.
+ */
+void port_futex_wait(atomic_t *word, int value, u64 until)
+{
+	struct timespec time = {
+		.tv_sec = (time_t)(until / 1000000000ULL),
+		.tv_nsec = (long)(until % 1000000000ULL),
+	};
+
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, ~until ? &time : NULL, NULL,
+		FUTEX_BITSET_MATCH_ANY);
+}
+
+/* Wakes one thread that sleeps on a word. */
+void port_futex_wake(atomic_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1);
+}
+
 void port_lock_init(struct port_lock *lock, enum port_rank rank)
 {
 	atomic_set(&lock->state, PORT_LOCK_FREE);
@@ -47,12 +68,12 @@ void port_lock_wait(struct port_lock *lock)
 		pause_briefly();
 	}
 	while (atomic_xchg_acquire(&lock->state, PORT_LOCK_WANTED) != PORT_LOCK_FREE)
-		syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, PORT_LOCK_WANTED, NULL);
+		port_futex_wait(&lock->state, PORT_LOCK_WANTED, ~0ULL);
 }
 
 void port_lock_wake(struct port_lock *lock)
 {
-	syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1);
+	port_futex_wake(&lock->state);
 }
 
 #ifdef ZS_DEBUG

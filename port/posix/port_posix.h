@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -215,6 +214,8 @@ struct port_mutex {
 	struct port_lock lock;
 };
 
+void port_futex_wait(atomic_t *word, int value, u64 until);
+void port_futex_wake(atomic_t *word);
 void port_lock_wait(struct port_lock *lock);
 void port_lock_wake(struct port_lock *lock);
 
@@ -474,14 +475,23 @@ static inline void port_chain_write(const struct port_chain *chain, size_t offse
 
 #include "store.h"
 
-/* A thread that sleeps on a semaphore, the one thing that may be posted from anywhere. */
+/* See worker.c. */
 struct port_worker {
 	pthread_t thread;
-	sem_t wake;
+	atomic_t started; /* there is a thread, or one is being made */
+	atomic_t calls; /* that wake the thread, which sleeps on this word */
 	atomic64_t due; /* when to run, in the time of port_now(); WORKER_IDLE for never */
 	atomic64_t until; /* while it sleeps: when it will look again by itself; else 0 */
 	void (*run)(void);
 };
+
+/* In a child of fork(): the thread is not there. */
+void port_worker_forked(struct port_worker *worker);
+
+static inline bool port_worker_there(const struct port_worker *worker)
+{
+	return atomic_read(&worker->started);
+}
 
 struct port_out {
 	FILE *file;
