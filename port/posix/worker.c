@@ -3,9 +3,9 @@
  * The worker of a process: a thread that sleeps until it is due.
  *
  * A kick makes it due earlier, and wakes it if it sleeps longer. The thread says until when it is
- * about to sleep, and looks once more at when it is due. Every kicker looks at what the thread says,
- * also one that finds it due early enough: the kicker that made it so may be stopped before it
- * could wake the thread. A kick that arrives while the function runs sets the next time.
+ * about to sleep, and looks once more at when it is due. Every kicker looks at what the thread
+ * says, also one that finds it due early enough. For the kicker that made it so may be stopped
+ * before it could wake the thread. A kick that arrives while the function runs sets the next time.
  *
  * A child of fork() has no thread of its parent's. The first kick there starts another.
  */
@@ -41,7 +41,7 @@ static void *worker_thread(void *arg)
 		if (due > port_now()) { /* IDLE is later than anything */
 			worker_sleep(worker, due);
 		} else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due) {
-			/* Pairs with the fence in port_worker_kick(): a later kick has another run. */
+			/* With the fence in port_worker_kick(): a later kick has another run. */
 			smp_mb__after_atomic();
 			worker->run();
 		}
