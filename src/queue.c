@@ -5,7 +5,6 @@
  */
 #include "queue.h"
 
-#define SEGMENT_CELLS ((PORT_PAGE_SIZE - sizeof(struct segment)) / sizeof(u64))
 #define SEGMENTS_LEAST 8U
 
 /* Returns how many free segments the queue keeps: two for each lane at least. */

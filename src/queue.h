@@ -48,6 +48,8 @@ struct segment {
 	u64 cell[];
 };
 
+#define SEGMENT_CELLS ((PORT_PAGE_SIZE - sizeof(struct segment)) / sizeof(u64))
+
 struct queue {
 	u64 capacity; /* handles; written under the registry mutex, read without */
 	unsigned int delay_ms; /* the same: from the first handle to a drain */

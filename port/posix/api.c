@@ -2,40 +2,14 @@
 /*
  * The API of a program: the core's functions under the kernel's names. Some are the program's own:
  * pools with options, bulk frees, statistics to a FILE.
- *
- * The runtime is there as long as a pool is: the first pool makes it, the last one takes it along.
  */
 #include <stdio.h>
 
 #include "pool.h"
+#include "process.h"
 #include "watch/watch.h"
 
 #define OPTIONS_MOST 4096 /* bytes; a larger size is not that of a struct zs_pool_options */
-
-static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned long users; /* pools, and calls that are about to make one */
-
-/* Makes the runtime if there is none. */
-static int runtime_get(void)
-{
-	int error = 0;
-
-	pthread_mutex_lock(&users_lock);
-	if (!users)
-		error = runtime_init();
-	if (!error)
-		users++;
-	pthread_mutex_unlock(&users_lock);
-	return error;
-}
-
-static void runtime_put(void)
-{
-	pthread_mutex_lock(&users_lock);
-	if (!--users)
-		runtime_exit();
-	pthread_mutex_unlock(&users_lock);
-}
 
 /*
  * Reads the options that the caller's header knew; the rest are 0. Returns false if they make no
@@ -101,10 +75,10 @@ struct zs_pool *zs_create_pool_with(const char *name, const struct zs_pool_optio
 		return NULL;
 	}
 	config = config_of(&wish);
-	if (!runtime_get()) {
+	if (!process_get()) {
 		pool = pool_create(name, &config);
 		if (!pool)
-			runtime_put();
+			process_put();
 	}
 	if (!pool) {
 		errno = ENOMEM;
@@ -140,7 +114,7 @@ void zs_destroy_pool(struct zs_pool *pool)
 		return;
 	watch_remove(pool);
 	pool_destroy(pool);
-	runtime_put();
+	process_put();
 }
 
 unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t flags, const int nid)

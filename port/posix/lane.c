@@ -111,6 +111,17 @@ unsigned int port_lane_claim(void)
 	return lane;
 }
 
+/* In a child of fork(): no lane has an owner but that of the calling thread. */
+void port_lanes_forked(void)
+{
+	unsigned int own = port_lane_get();
+
+	for (unsigned int i = 0; i < PORT_LANES / WORD_LANES; i++)
+		atomic64_set(&taken[i], 0);
+	atomic64_fetch_or(1, &taken[0]);
+	atomic64_fetch_or(1ULL << own % WORD_LANES, &taken[own / WORD_LANES]);
+}
+
 /*
  * A child of fork() may have to register anew. Where that is refused, the caller looks once more.
  */

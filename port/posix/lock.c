@@ -15,8 +15,8 @@
 #define LOCK_SPINS 200
 
 /*
- * Sleeps while a word has a value, until it is woken, or until a time of port_now(); ~0 is never. May
- * return early.
+ * Sleeps while a word has a value, until it is woken, or until a time of port_now(); ~0 is never.
+ * May return early.
  */
 void port_futex_wait(atomic_t *word, int value, u64 until)
 {

@@ -312,6 +312,7 @@ extern _Thread_local int port_lane_own __attribute__((tls_model("initial-exec"))
 extern atomic_t port_lanes_end;
 
 unsigned int port_lane_claim(void);
+void port_lanes_forked(void);
 
 static inline unsigned int port_lanes(void)
 {

@@ -4,8 +4,8 @@
  *
  * Invariants, under the lock: a region that has both free and used chains is in the partial list of
  * its chain length. One without used chains is in an empty list, one without free chains in none.
- * The store may be giving a region back in part: it is busy then, and in no list. Chains may be
- * freed into it, but none is taken from it. One that is given back whole is in no list either.
+ * The store may be giving a region back, in part or whole: it is busy then, and in no list. Chains
+ * may be freed into it, but none is taken from it.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -343,7 +343,9 @@ static struct region *empty_take(struct port_store *store, size_t keep, struct g
 
 		list_del(&store->empty_dirty, region);
 		list_add(&taken, region);
+		region->busy = true;
 		store->dirty_pages -= word_bits(region->dirty) * region->pages;
+		memset(region->dirty, 0, sizeof(region->dirty));
 		give_back_add(gathered, region->base, region_bytes());
 	}
 	return taken;
@@ -364,6 +366,7 @@ static void trim_empty(struct port_store *store, size_t keep)
 			struct region *region = taken;
 
 			list_del(&taken, region);
+			region->busy = false;
 			list_add(&store->empty_clean, region);
 		}
 	}
@@ -458,6 +461,30 @@ static void trim_partial(struct port_store *store, size_t keep)
 	}
 	partial_put(store, taken);
 	port_unlock(&store->lock);
+}
+
+/*
+ * Takes regions back that the parent was giving back: what they have free may hold old contents.
+ * Returns whether the store wants to be trimmed.
+ * - Under the lock, in a child of fork().
+ */
+bool port_store_forked(struct port_store *store)
+{
+	for (struct span *span = store->spans; span; span = span->next) {
+		for (u32 i = 0; i < SPAN_REGIONS; i++) {
+			struct region *region = &span->region[i], *taken = NULL;
+
+			if (!region->busy)
+				continue;
+			store->dirty_pages -= word_bits(region->dirty) * region->pages;
+			memcpy(region->dirty, region->free, sizeof(region->dirty));
+			store->dirty_pages += word_bits(region->dirty) * region->pages;
+			list_add(&taken, region);
+			partial_put(store, taken);
+		}
+	}
+	store->asked = store->dirty_pages;
+	return store->asked;
 }
 
 int port_store_trim(struct port_store *store, bool all)

@@ -29,4 +29,6 @@ struct port_store {
 	bool asked; /* to be trimmed */
 };
 
+bool port_store_forked(struct port_store *store);
+
 #endif /* ZS_PORT_STORE_H */
