@@ -8,7 +8,7 @@
  * object, never its address: the pool may move it (zs_compact()) whenever no thread reads it.
  *
  * Every function may be called from any thread at any time, except zs_destroy_pool(), which must
- * be the last call on its pool. A pool does not survive fork() in the child.
+ * be the last call on its pool. A child of fork() goes on with all pools.
  */
 #ifndef ZSMALLOC_H
 #define ZSMALLOC_H

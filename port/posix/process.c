@@ -16,6 +16,7 @@
 
 #include "pool.h"
 #include "process.h"
+#include "watch/watch.h"
 
 static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long users; /* pools, and calls that are about to make one */
@@ -128,6 +129,7 @@ static bool pools_wait_for_compaction(void)
 
 static void fork_child(void)
 {
+	watch_forked();
 	port_lanes_forked();
 	if (users) {
 		bool work = queue_forked(&runtime.queue);

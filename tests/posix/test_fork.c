@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * fork(): the child goes on with every pool, and so does its parent.
- *
- * Reaches inside: src/queue.h and src/lane.h, to stop a thread in the middle of its lane. Wraps
- * thread_create(), to refuse the child its worker. Under ThreadSanitizer it always does: that knows
- * no threads in such a child.
+ * fork(): the child goes on with every pool, and so does its parent. Reaches inside: src/queue.h
+ * and src/lane.h, to stop a thread in the middle of its lane.
  */
-#include "helpers.h"
+#include "no_worker.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -20,23 +17,6 @@
 #define SIZE 700
 #define LOADED_FORKS 500 /* by each thread */
 #define LOADED_THREADS 4
-
-static bool refused; /* to make threads */
-
-int __real_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg);
-int __wrap_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg);
-
-int __wrap_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
-{
-	return refused ? -ENOMEM : __real_thread_create(thread, run, arg);
-}
-
-static void refuse_under_tsan(void)
-{
-#ifdef __SANITIZE_THREAD__
-	refused = true;
-#endif
-}
 
 static struct zs_pool *make_counting_pool(unsigned int delay_ms)
 {
@@ -86,7 +66,6 @@ static void child_goes_on(const void *arg)
 {
 	const struct family *family = arg;
 
-	refuse_under_tsan();
 	for (size_t i = 0; i < OBJECTS; i++)
 		CHILD_CHECK(object_holds(family->pool, family->handles[i], SIZE, i));
 	child_uses(family->pool);
@@ -147,7 +126,6 @@ static void child_flushes(const void *arg)
 {
 	const struct family *family = arg;
 
-	refuse_under_tsan();
 	CHILD_CHECK(deferred_stat(family->pool, "pending") == OBJECTS / 2);
 	zs_free_deferred_flush(family->pool);
 	CHILD_CHECK(deferred_stat(family->pool, "pending") == 0);
@@ -176,14 +154,14 @@ static void child_without_worker(const void *arg)
 {
 	const struct family *family = arg;
 
-	refused = true;
+	threads_refused = true;
 	for (size_t i = 0; i < OBJECTS / 2; i++)
 		zs_free_deferred(family->pool, family->handles[i]);
 	CHILD_CHECK(deferred_stat(family->pool, "pending") > 0);
 	child_uses(family->pool);
 	CHILD_CHECK(pool_objects(family->pool) == OBJECTS / 2);
 #ifndef __SANITIZE_THREAD__
-	refused = false;
+	threads_refused = false;
 	for (size_t i = OBJECTS / 2; i < OBJECTS; i++)
 		zs_free_deferred(family->pool, family->handles[i]);
 	CHILD_CHECK(wait_for(nothing_is_pending, family->pool));
@@ -234,11 +212,10 @@ static void becomes_daemon(const void *arg)
 {
 	const struct family *family = arg;
 
-	refuse_under_tsan();
 	CHILD_CHECK(daemon(1, 1) == 0);
 	for (size_t i = 0; i < OBJECTS; i++)
 		zs_free_deferred(family->pool, family->handles[i]);
-	CHILD_CHECK(refused || wait_for(nothing_is_pending, family->pool));
+	CHILD_CHECK(threads_refused || wait_for(nothing_is_pending, family->pool));
 	child_uses(family->pool);
 	dprintf(STDERR_FILENO, "well");
 }
@@ -349,7 +326,7 @@ static void child_repairs(const void *arg)
 	const struct family *family = stop->family;
 	bool freed = stop->where == STOPPED_CELL_WRITTEN; /* the object of the handle is */
 
-	refused = true;
+	threads_refused = true;
 	CHILD_CHECK(deferred_stat(family->pool, "pending") == 100U + freed);
 	for (size_t i = 101; i < OBJECTS; i++) {
 		if (i % 50 == 0)
@@ -461,5 +438,6 @@ int main(void)
 		cmocka_unit_test(test_fork_under_load),
 	};
 
+	refuse_threads_in_children();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

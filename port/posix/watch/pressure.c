@@ -61,7 +61,6 @@ struct watched {
 
 static struct {
 	pthread_mutex_t setup; /* protects what follows, up to the lock */
-	bool fork_handled;
 	bool running;
 	struct port_worker worker; /* the watcher's thread */
 	struct own_file stop[2]; /* a pair of sockets: the watcher listens to the first */
@@ -303,8 +302,7 @@ static bool files_open(void)
 	return false;
 }
 
-/* In the child of a fork: its parent's pools are not its own, and the watcher is not there. */
-static void forget(void)
+void pressure_forked(void)
 {
 	if (watcher.running)
 		files_close();
@@ -319,9 +317,6 @@ static void forget(void)
 /* Under the setup lock. */
 static bool watcher_start(void)
 {
-	if (!watcher.fork_handled && pthread_atfork(NULL, NULL, forget))
-		return false;
-	watcher.fork_handled = true;
 	if (!files_open())
 		return false;
 	memset(&watcher.worker, 0, sizeof(watcher.worker));

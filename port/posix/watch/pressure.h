@@ -13,4 +13,7 @@ void pressure_add(struct zs_pool *pool);
 /* The pool is about to go: wait until it has given back what it is just giving back. */
 void pressure_remove(const struct zs_pool *pool);
 
+/* In a child of fork(): the watcher is not there, and no pool is watched any more. */
+void pressure_forked(void);
+
 #endif /* ZS_PORT_PRESSURE_H */

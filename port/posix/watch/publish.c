@@ -39,7 +39,6 @@ struct counting {
 
 static struct {
 	pthread_mutex_t setup; /* protects what follows, up to the lock */
-	bool fork_handled;
 	struct own_file file;
 	struct port_worker worker; /* the publisher's thread */
 	pthread_mutex_t lock; /* protects what follows, and writing to what is shared */
@@ -199,8 +198,7 @@ static void shared_close(void)
 	own_file_close(&publisher.file);
 }
 
-/* In the child of a fork: its parent's pools are not its own, and the publisher is not there. */
-static void forget(void)
+void publish_forked(void)
 {
 	if (publisher.shared)
 		shared_close();
@@ -250,12 +248,6 @@ static bool shared_create(void)
 /* Under the setup lock, with nothing published. Errno says why it failed. */
 static bool publisher_start(void)
 {
-	if (!publisher.fork_handled) {
-		errno = pthread_atfork(NULL, NULL, forget);
-		if (errno)
-			return false;
-		publisher.fork_handled = true;
-	}
 	if (!shared_create())
 		return false;
 	WRITE_ONCE(publisher.stopping, false);

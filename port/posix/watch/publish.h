@@ -21,4 +21,7 @@ void publish_add(struct zs_pool *pool, bool tell);
 /* The pool is about to go: waits for the publisher if it counts the pool just now. */
 void publish_remove(struct zs_pool *pool);
 
+/* In a child of fork(): the publisher is not there, and no pool is published any more. */
+void publish_forked(void);
+
 #endif /* ZS_PORT_PUBLISH_H */

@@ -33,6 +33,12 @@ static inline void watch_remove(struct zs_pool *pool)
 	pressure_remove(pool);
 }
 
+static inline void watch_forked(void)
+{
+	publish_forked();
+	pressure_forked();
+}
+
 #else
 
 static inline bool watch_can(const struct zs_pool_options *wish)
@@ -49,6 +55,10 @@ static inline void watch_add(struct zs_pool *pool, const struct zs_pool_options 
 static inline void watch_remove(struct zs_pool *pool)
 {
 	(void)pool;
+}
+
+static inline void watch_forked(void)
+{
 }
 
 #endif
