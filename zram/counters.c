@@ -73,6 +73,14 @@ int counters_claim_stripe(void)
 	return counters_stripe;
 }
 
+/* In a child of fork(): no stripe has an owner but that of the calling thread. */
+void counters_forked(void)
+{
+	uint64_t own = counters_stripe > 0 ? 1ULL << counters_stripe : 0;
+
+	atomic_store(&owned, 1ULL << COUNTERS_SHARED | own);
+}
+
 /* The sum. Never negative: a page counted out but not yet in is not there. */
 uint64_t counters_sum(const struct counters *counters, enum counter counter)
 {

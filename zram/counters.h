@@ -39,6 +39,7 @@ struct counters {
 extern _Thread_local int counters_stripe __attribute__((tls_model("initial-exec")));
 
 int counters_claim_stripe(void);
+void counters_forked(void);
 uint64_t counters_sum(const struct counters *counters, enum counter counter);
 
 /* Add @n, which may be negative modulo 2^64. */

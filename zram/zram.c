@@ -8,8 +8,9 @@
  *
  * Concurrency
  *
- * - The slot's lock (slot.h) guards what a slot says, and keeps the slot's object alive. The thread
- *   that took an object out of the slot frees it, after unlocking.
+ * - The slot's lock (slot.h) guards what a slot says, and keeps the slot's object alive. A reader
+ *   copies the object, and decompresses it after unlocking. The thread that took an object out of
+ *   the slot frees it, after unlocking.
  * - A stream's mutex (stream.h) comes before a slot's lock: a reader or writer takes its stream
  *   first. Under a slot's lock it calls only reads and writes of the pool, which take a lock for a
  *   moment at most. No two streams and no two slots are ever held at once.
@@ -25,7 +26,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "zram_store.h"
+#include "stores.h"
 #include "zsmalloc.h"
 
 /* Handles that zram_discard() takes out of slots before it frees them together. */
@@ -116,8 +117,10 @@ static int init_store(struct zram *zram, const struct zram_options *options,
 		goto unmap_slots;
 	}
 	zram->max_compressed = zs_huge_class_size(zram->pool) - 1;
-	return 0;
-
+	err = stores_add(zram);
+	if (!err)
+		return 0;
+	zs_destroy_pool(zram->pool);
 unmap_slots:
 	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
 destroy_streams:
@@ -182,6 +185,7 @@ void zram_destroy(struct zram *zram)
 {
 	if (!zram)
 		return;
+	stores_remove(zram);
 	zs_destroy_pool(zram->pool);
 	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
 	streams_destroy(&zram->streams);
@@ -304,7 +308,9 @@ static bool rewrite_object(struct zram *zram, struct slot *slot, void *object, s
 		zs_obj_write(zram->pool, entry->word, object, size);
 		zs_obj_read_end(zram->pool, entry->word, size, there);
 	}
-	slot_unlock(slot, there ? entry : old);
+	if (there)
+		slot_set(slot, entry);
+	slot_unlock(slot);
 	return there != NULL;
 }
 
@@ -359,28 +365,35 @@ put_stream:
 	return err;
 }
 
-/* Make a page of an object whose slot is locked. */
-static int load_object(struct zram *zram, struct stream *stream, const struct entry *entry,
-		       void *page)
+/* Copies the object of a locked slot to the stream. Returns 0 or -EIO. */
+static int copy_object(struct zram *zram, struct stream *stream, const struct entry *entry)
 {
 	size_t size = entry_size(entry);
-	int err = 0;
 	void *object;
 
-	if (size == 0 || size > zram->page_size)
+	if (size > zram->page_size)
 		return -EIO;
 	object = zs_obj_read_begin(zram->pool, entry->word, size, stream->buffer);
 	if (!object)
 		return -EIO;
-	if (entry_checksum(object, size) != entry->check)
-		err = -EIO;
-	else if (size == zram->page_size)
-		memcpy(page, object, size);
-	else
-		err = zram->streams.codec->decompress(stream->context, object, size, page,
-						      zram->page_size);
+	memcpy(stream->buffer, object, size);
 	zs_obj_read_end(zram->pool, entry->word, size, object);
-	return err;
+	return 0;
+}
+
+/* Makes a page of the object in the stream. Returns 0 or -EIO. */
+static int load_page(struct zram *zram, struct stream *stream, const struct entry *entry,
+		     void *page)
+{
+	size_t size = entry_size(entry);
+
+	if (entry_checksum(stream->buffer, size) != entry->check)
+		return -EIO;
+	if (size < zram->page_size)
+		return zram->streams.codec->decompress(stream->context, stream->buffer, size, page,
+						       zram->page_size);
+	memcpy(page, stream->buffer, size);
+	return 0;
 }
 
 /*
@@ -445,12 +458,13 @@ int zram_read_page(struct zram *zram, uint64_t index, void *page)
 	stream = stream_get(&zram->streams);
 	slot_lock(slot);
 	entry = slot_get(slot);
-	/* An empty slot is one of zeros. */
-	if (!entry.state || entry.state & SLOT_SAME)
+	if (entry_size(&entry))
+		err = copy_object(zram, stream, &entry);
+	slot_unlock(slot);
+	if (!entry_size(&entry)) /* an empty slot is one of zeros */
 		fill_page(page, zram->page_size, entry.word);
-	else
-		err = load_object(zram, stream, &entry, page);
-	slot_unlock(slot, &entry);
+	else if (!err)
+		err = load_page(zram, stream, &entry, page);
 	stream_put(stream);
 	return err;
 }

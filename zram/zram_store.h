@@ -20,6 +20,8 @@ struct zram {
 	size_t max_compressed; /* a page that does not get so small is stored as it is */
 	uint64_t limit_pages; /* 0: no limit */
 	struct streams streams;
+	struct zram *next; /* of all stores: see stores.c */
+	struct zram *prev;
 	_Alignas(64) _Atomic uint64_t max_used_pages;
 	struct counters counters;
 };
