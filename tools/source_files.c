@@ -9,15 +9,13 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <search.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "proc.h"
 #include "source.h"
+#include "util.h"
 
 struct walk {
 	struct source *source;

@@ -300,7 +300,7 @@ test_classes() {
 	done
 }
 
-# What it shows of programs that publish is in tests/test_top.c.
+# What it shows of programs that publish is in tests/command/test_top.c.
 test_top() {
 	refuses 'not a terminal' top
 	refuses 'no such process' top --once --pid 2147483647

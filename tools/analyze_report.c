@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* An analysis for people. */
-#include <inttypes.h>
-#include <stdio.h>
+/* The report of an analysis: text for people, or JSON for programs, where sizes are in bytes. */
+#include "analyze.h"
 
-#include "analysis_report.h"
-#include "head.h"
+#include <inttypes.h>
+
+#include "util.h"
+#include "zsmalloc.h"
 
 enum {
 	BINS = 16, /* of the histogram */
 };
-
-static const char full_bar[] = "########################################";
-
-static double mib(uint64_t bytes)
-{
-	return (double)bytes / (1 << 20);
-}
 
 static double percent(uint64_t part, uint64_t whole)
 {
@@ -60,11 +54,12 @@ static void print_histogram(const struct analysis *analysis, const struct outcom
 			most = *bin;
 	}
 	printf("\nPages by compressed size, %s:\n", outcome->algorithm);
-	for (size_t bin = 0; bin < BINS; bin++)
-		printf("  %5zu - %5zu %10" PRIu64 " %5.1f %% [%-*.*s]\n", bin * width + 1,
-		       (bin + 1) * width, pages[bin], percent(pages[bin], outcome->objects),
-		       (int)sizeof(full_bar) - 1, (int)(pages[bin] * (sizeof(full_bar) - 1) / most),
-		       full_bar);
+	for (size_t bin = 0; bin < BINS; bin++) {
+		printf("  %5zu - %5zu %10" PRIu64 " %5.1f %% ", bin * width + 1, (bin + 1) * width,
+		       pages[bin], percent(pages[bin], outcome->objects));
+		print_bar(stdout, pages[bin], most);
+		putchar('\n');
+	}
 }
 
 static void print_chains(const struct outcome *outcome)
@@ -99,8 +94,8 @@ static void print_classes(const struct analysis *analysis, const struct outcome 
 
 		if (!use->objects)
 			continue;
-		printf("  %5zu %5u %5u", table->class[i].size, table->class[i].pages,
-		       table->class[i].slots);
+		printf("  %5zu %5u %5u", table->classes[i].size, table->classes[i].pages,
+		       table->classes[i].slots);
 		print_use(use, use->pages * table->page_size);
 		total.objects += use->objects;
 		total.zspages += use->zspages;
@@ -112,13 +107,77 @@ static void print_classes(const struct analysis *analysis, const struct outcome 
 	print_use(&total, outcome->memory[table->max_chain]);
 }
 
-void analysis_text(const struct analysis *analysis, const struct outcome *outcome,
-		   const struct machine *machine)
+void analysis_print(const struct analysis *analysis, const struct outcome *outcome)
 {
-	print_machine("analyze", machine);
-	print_source(analysis->source);
+	print_machine("analyze");
+	source_print(analysis->source);
 	print_algorithms(analysis);
 	print_histogram(analysis, outcome);
 	print_chains(outcome);
 	print_classes(analysis, outcome);
+}
+
+static json_t *class_json(const struct size_class *class, const struct class_use *use)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "size",
+			 number(class->size), "pages_per_zspage", number(class->pages),
+			 "slots_per_zspage", number(class->slots), "objects", number(use->objects),
+			 "zspages", number(use->zspages), "pages", number(use->pages),
+			 "waste_rounding", number(use->rounding), "waste_tails", number(use->tails),
+			 "waste_free", number(use->free));
+}
+
+static json_t *classes_json(const struct class_table *table, const struct outcome *outcome)
+{
+	json_t *classes = json_array();
+
+	for (size_t i = 0; i < table->count; i++)
+		if (outcome->use[i].objects)
+			append(classes, class_json(&table->classes[i], &outcome->use[i]));
+	return classes;
+}
+
+static json_t *chains_json(const struct outcome *outcome)
+{
+	json_t *chains = json_array();
+
+	for (unsigned int chain = 1; chain <= CHAIN_MAX; chain++)
+		append(chains, json_pack("{s:o, s:o, s:f}", "pages", number(chain), "memory",
+					 number(outcome->memory[chain]), "overhead_percent",
+					 outcome_overhead(outcome, chain)));
+	return chains;
+}
+
+static json_t *sizes_json(const struct analysis *analysis, const struct outcome *outcome)
+{
+	json_t *sizes = json_array();
+
+	for (size_t size = 1; size <= analysis->source->page_size; size++)
+		if (outcome->sizes[size])
+			append(sizes, json_pack("{s:o, s:o}", "size", number(size), "pages",
+						number(outcome->sizes[size])));
+	return sizes;
+}
+
+static json_t *outcome_json(const struct analysis *analysis, const struct outcome *outcome)
+{
+	return json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "algorithm",
+			 outcome->algorithm, "ratio", outcome_ratio(analysis, outcome), "objects",
+			 number(outcome->objects), "compressed", number(outcome->compressed),
+			 "incompressible_pages", number(outcome->incompressible), "best_chain",
+			 number(outcome->best_chain), "chains", chains_json(outcome), "sizes",
+			 sizes_json(analysis, outcome), "classes",
+			 classes_json(&analysis->classes, outcome));
+}
+
+void analysis_print_json(const struct analysis *analysis)
+{
+	json_t *outcomes = json_array();
+
+	for (unsigned int i = 0; i < analysis->algorithms; i++)
+		append(outcomes, outcome_json(analysis, &analysis->outcome[i]));
+	print_json(json_pack("{s:s, s:o, s:o, s:o, s:o}", "version", ZS_VERSION, "machine",
+			     machine_json(), "loaded", source_json(analysis->source),
+			     "same_filled_pages", number(analysis->same_filled), "algorithms",
+			     outcomes));
 }

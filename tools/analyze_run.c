@@ -5,18 +5,14 @@
  * own for every algorithm, and counts for itself. The zspages that the objects take then follow
  * from the allocator's classes, of which each fills one zspage after the other.
  */
-#include "analysis.h"
+#include "analyze.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "machine.h"
-#include "progress.h"
-#include "zram.h"
+#include "util.h"
 
 /* What libzram may know; one that it was not built with is left out. */
 static const char *const algorithms[] = { "lz4", "lz4hc", "zstd", "deflate", "lzo" };
@@ -26,19 +22,7 @@ enum {
 	RUN = 64, /* pages that a thread takes at once */
 };
 
-static _Noreturn void no_memory(void)
-{
-	fail("no memory to analyze with; choose a smaller --size");
-}
-
-static void *zeroed(size_t count, size_t size)
-{
-	void *memory = calloc(count, size);
-
-	if (!memory)
-		no_memory();
-	return memory;
-}
+static const char analysis_memory[] = "the analysis; choose a smaller --size";
 
 /* What a thread works with, and what it has counted. */
 struct worker {
@@ -50,22 +34,6 @@ struct worker {
 	uint64_t same_filled;
 	int error;
 };
-
-/* NULL if there is no such algorithm. */
-static struct zram *create_store(const char *algorithm)
-{
-	const struct zram_options options = {
-		.size = sizeof(options),
-		.disksize = 1, /* a page */
-		.algorithm = algorithm,
-		.free_policy = ZRAM_FREE_NOW,
-	};
-	struct zram *store = zram_create(&options);
-
-	if (!store && errno != EINVAL)
-		no_memory();
-	return store;
-}
 
 static void measure(struct worker *worker, unsigned int algorithm, const void *page)
 {
@@ -106,6 +74,12 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* A count for each size that a page may have, compressed. */
+static uint64_t *create_sizes(const struct analysis *analysis)
+{
+	return zeroed(analysis->source->page_size + 1, sizeof(uint64_t), analysis_memory);
+}
+
 static void start_worker(struct worker *worker, struct analysis *analysis, atomic_size_t *next)
 {
 	int error;
@@ -113,9 +87,12 @@ static void start_worker(struct worker *worker, struct analysis *analysis, atomi
 	worker->analysis = analysis;
 	worker->next = next;
 	for (unsigned int i = 0; i < analysis->algorithms; i++) {
-		worker->store[i] = create_store(analysis->outcome[i].algorithm);
-		worker->outcome[i].sizes =
-			zeroed(analysis->source->page_size + 1, sizeof(uint64_t));
+		worker->store[i] = create_store((struct zram_options){
+			.disksize = 1, /* a page */
+			.algorithm = analysis->outcome[i].algorithm,
+			.free_policy = ZRAM_FREE_NOW,
+		});
+		worker->outcome[i].sizes = create_sizes(analysis);
 	}
 	error = pthread_create(&worker->thread, NULL, work, worker);
 	if (error)
@@ -145,16 +122,14 @@ static void join_worker(struct worker *worker, struct analysis *analysis)
 
 static void compress_all(struct analysis *analysis)
 {
-	struct machine machine;
-	struct worker *workers;
+	unsigned int cores = usable_cores();
+	struct worker *workers = zeroed(cores, sizeof(*workers), analysis_memory);
 	atomic_size_t next = 0;
 
-	machine_read(&machine);
-	workers = zeroed(machine.cores, sizeof(*workers));
 	progress_begin("Compressing", analysis->source->count);
-	for (unsigned int i = 0; i < machine.cores; i++)
+	for (unsigned int i = 0; i < cores; i++)
 		start_worker(&workers[i], analysis, &next);
-	for (unsigned int i = 0; i < machine.cores; i++)
+	for (unsigned int i = 0; i < cores; i++)
 		join_worker(&workers[i], analysis);
 	progress_end();
 	free(workers);
@@ -162,21 +137,18 @@ static void compress_all(struct analysis *analysis)
 
 static void find_algorithms(struct analysis *analysis)
 {
-	analysis->outcome = zeroed(ALGORITHMS, sizeof(*analysis->outcome));
+	analysis->outcome = zeroed(ALGORITHMS, sizeof(*analysis->outcome), analysis_memory);
 	for (unsigned int i = 0; i < ALGORITHMS; i++) {
-		struct zram *store = create_store(algorithms[i]);
-
-		if (!store)
+		if (!algorithm_exists(algorithms[i]))
 			continue;
-		zram_destroy(store);
 		analysis->outcome[analysis->algorithms++] = (struct outcome){
 			.algorithm = algorithms[i],
-			.sizes = zeroed(analysis->source->page_size + 1, sizeof(uint64_t)),
+			.sizes = create_sizes(analysis),
 		};
 	}
 }
 
-static struct class_use use_class(const struct class_table *table, const struct class *class,
+static struct class_use use_class(const struct class_table *table, const struct size_class *class,
 				  const uint64_t *sizes)
 {
 	struct class_use use = { .objects = 0 };
@@ -201,7 +173,7 @@ static uint64_t memory_of(const struct class_table *table, const uint64_t *sizes
 	uint64_t memory = 0;
 
 	for (size_t i = 0; i < table->count; i++) {
-		struct class_use use = use_class(table, &table->class[i], sizes);
+		struct class_use use = use_class(table, &table->classes[i], sizes);
 
 		memory += use.pages * table->page_size;
 	}
@@ -230,9 +202,9 @@ static void use_classes(struct analysis *analysis)
 	for (unsigned int i = 0; i < analysis->algorithms; i++) {
 		struct outcome *outcome = &analysis->outcome[i];
 
-		outcome->use = zeroed(table->count, sizeof(*outcome->use));
+		outcome->use = zeroed(table->count, sizeof(*outcome->use), analysis_memory);
 		for (size_t j = 0; j < table->count; j++)
-			outcome->use[j] = use_class(table, &table->class[j], outcome -> sizes);
+			outcome->use[j] = use_class(table, &table->classes[j], outcome->sizes);
 	}
 }
 

@@ -3,19 +3,18 @@
  * An analysis drawn: the sizes of all algorithms' pages, and the overhead by the longest chain.
  * gnuplot draws: it reads a script, and writes to the file that is opened for it.
  */
+#include "analyze.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "analysis_report.h"
-#include "cli.h"
+#include "util.h"
 
 enum {
 	BINS = 64, /* of the histogram */

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* A reading for people. */
+/*
+ * The report of a reading: text for people, or JSON for programs, where sizes are in bytes and
+ * times in nanoseconds.
+ */
+#include "top.h"
+
 #include <inttypes.h>
 
-#include "clock.h"
-#include "top_show.h"
+#include "util.h"
+#include "zsmalloc.h"
 
-enum {
-	BAR = 40, /* characters */
-};
-
-uint64_t top_zspages(const struct zs_published_class *class)
+/* The zspages of a class. */
+static uint64_t zspages_of(const struct zs_published_class *class)
 {
 	uint64_t sum = 0;
 
@@ -18,7 +20,8 @@ uint64_t top_zspages(const struct zs_published_class *class)
 	return sum;
 }
 
-double top_overhead(const struct zs_published_pool *pool)
+/* The memory that a pool holds over what is stored in it, in per cent; 0 if nothing is. */
+static double overhead_of(const struct zs_published_pool *pool)
 {
 	if (!pool->stored)
 		return 0;
@@ -45,7 +48,7 @@ static void print_stored(const struct zs_published_pool *pool, FILE *out)
 	fprintf(out, " in %" PRIu64 " objects; resident ", pool->objects);
 	print_size(out, pool->resident);
 	if (pool->stored)
-		fprintf(out, ", overhead %.1f %%", top_overhead(pool));
+		fprintf(out, ", overhead %.1f %%", overhead_of(pool));
 	fputc('\n', out);
 }
 
@@ -84,17 +87,15 @@ static void print_rates(const struct zs_published_pool *now, const struct zs_pub
 		rate(now->pages_compacted, before->pages_compacted, seconds));
 }
 
-/* How many of the slots hold an object. */
+/* How many of the slots hold an object; not more than all, as they are not counted all at once. */
 static void print_fullness(const struct zs_published_class *class, uint64_t zspages, FILE *out)
 {
-	static const char full_bar[] = "########################################";
-	double slots = (double)zspages * class->slots;
-	double share = slots > 0 ? (double)class->objects / slots : 0;
+	uint64_t slots = zspages * class->slots;
+	uint64_t objects = class->objects < slots ? class->objects : slots;
 
-	_Static_assert(sizeof(full_bar) == BAR + 1, "a full bar is as long as a bar");
-	if (share > 1) /* they were not counted all at once */
-		share = 1;
-	fprintf(out, "%5.1f %% [%-*.*s]\n", 100 * share, BAR, (int)(share * BAR), full_bar);
+	fprintf(out, "%5.1f %% ", slots ? 100 * (double)objects / (double)slots : 0);
+	print_bar(out, objects, slots);
+	fputc('\n', out);
 }
 
 static void print_classes(const struct zs_published_pool *pool, FILE *out)
@@ -103,7 +104,7 @@ static void print_classes(const struct zs_published_pool *pool, FILE *out)
 
 	for (unsigned int i = 0; i < pool->classes; i++) {
 		const struct zs_published_class *class = &pool->class[i];
-		uint64_t zspages = top_zspages(class);
+		uint64_t zspages = zspages_of(class);
 
 		if (!zspages)
 			continue;
@@ -134,7 +135,7 @@ static void print_pool(const struct program *program, const struct zs_published_
 	print_classes(pool, out);
 }
 
-void top_text(const struct reading *reading, const struct reading *before, FILE *out)
+void top_print(const struct reading *reading, const struct reading *before, FILE *out)
 {
 	bool first = true;
 
@@ -148,4 +149,61 @@ void top_text(const struct reading *reading, const struct reading *before, FILE 
 			print_pool(program, &program->pool[j], reading, before, out);
 		}
 	}
+}
+
+static json_t *class_json(const struct zs_published_class *class)
+{
+	json_t *zspages = json_array();
+
+	for (unsigned int i = 0; i < ZS_PUBLISHED_TENTHS; i++)
+		append(zspages, number(class->zspages[i]));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "size", number(class->size),
+			 "pages_per_zspage", number(class->pages), "slots_per_zspage",
+			 number(class->slots), "zspages", number(zspages_of(class)), "pages",
+			 number(class->held), "objects", number(class->objects),
+			 "zspages_by_fullness", zspages);
+}
+
+static json_t *deferred_json(const struct zs_published_pool *pool)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pending", number(pool->pending),
+			 "capacity", number(pool->capacity), "queued", number(pool->queued),
+			 "drained", number(pool->drained), "drains", number(pool->drains),
+			 "fallbacks", number(pool->fallbacks), "longest_drain",
+			 number(pool->longest_drain_ns));
+}
+
+static json_t *pool_json(const struct zs_published_pool *pool)
+{
+	json_t *classes = json_array();
+
+	for (unsigned int i = 0; i < pool->classes; i++)
+		if (zspages_of(&pool->class[i]))
+			append(classes, class_json(&pool->class[i]));
+	return json_pack("{s:s, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			 pool->name, "objects", number(pool->objects), "stored",
+			 number(pool->stored), "resident", number(pool->resident),
+			 "overhead_percent", overhead_of(pool), "pages", number(pool->pages),
+			 "page_size", number(pool->page_size), "deferred", deferred_json(pool),
+			 "pages_compacted", number(pool->pages_compacted), "misuses",
+			 number(pool->misuses), "classes", classes);
+}
+
+static json_t *program_json(const struct program *program)
+{
+	json_t *pools = json_array();
+
+	for (size_t i = 0; i < program->pools; i++)
+		append(pools, pool_json(&program->pool[i]));
+	return json_pack("{s:i, s:s, s:b, s:o}", "pid", program->pid, "command", program->command,
+			 "answered", program->answered, "pools", pools);
+}
+
+void top_print_json(const struct reading *reading)
+{
+	json_t *programs = json_array();
+
+	for (size_t i = 0; i < reading->programs; i++)
+		append(programs, program_json(&reading->program[i]));
+	print_json(json_pack("{s:s, s:o}", "version", ZS_VERSION, "programs", programs));
 }

@@ -3,24 +3,20 @@
  * Finding the programs that publish, and asking them. What they share is written by others, and is
  * believed no further than it can be checked.
  */
-#include "reading.h"
+#include "top.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "clock.h"
-#include "proc.h"
+#include "util.h"
 
 enum {
 	PATH_SIZE = 64, /* of a path in /proc */
@@ -146,11 +142,6 @@ static bool await(const struct program *program, uint64_t end)
 	}
 }
 
-static _Noreturn void no_memory_for_reading(void)
-{
-	fail("no memory to read what programs publish");
-}
-
 /*
  * Makes a copy that others do not change any more, with numbers that make sense. Each acquire pairs
  * with the release of that word: the second look at the sequence sees that it was being written.
@@ -191,9 +182,7 @@ static void read_pools(struct program *program)
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 	unsigned int tries = 0;
 
-	program->pool = calloc(ZS_PUBLISHED_POOLS, sizeof(*program->pool));
-	if (!program->pool)
-		no_memory_for_reading();
+	program->pool = zeroed(ZS_PUBLISHED_POOLS, sizeof(*program->pool), "what programs publish");
 	while (!copy_pools(program)) {
 		program->pools = 0;
 		if (++tries == TRIES)
@@ -228,7 +217,7 @@ static int ask_process(struct reading *reading, pid_t pid)
 		return error;
 	reading->program = reallocarray(reading->program, reading->programs + 1, sizeof(*program));
 	if (!reading->program)
-		no_memory_for_reading();
+		fail("no memory for what programs publish");
 	program = &reading->program[reading->programs++];
 	*program = (struct program){ .pid = pid, .shared = shared };
 	ask(program);

@@ -11,7 +11,7 @@
  * An exit walks the address space in order, as the kernel's does. It hands the swapped slots of a
  * table to the store one by one. It gathers the resident pages, and releases them in batches.
  */
-#include "experiment.h"
+#include "exit.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,18 +19,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cli.h"
-#include "clock.h"
-#include "deferred_stats.h"
-#include "machine.h"
-#include "progress.h"
+#include "util.h"
+#include "zsmalloc.h"
 
 enum {
 	RECLAIM_RUN = 32, /* neighbouring pages that are swapped out together */
 	PROGRESS_STEP = 256, /* pages between two looks at the progress bar */
 	TABLE_BYTES = 64, /* bytes that the store's tables take for a page, at most */
-	SIZE_SLACK =
-		2 << 20, /* bytes that the kernel's count of a program's memory may be off by */
+	SIZE_SLACK = 2 << 20, /* bytes that the kernel's count of memory may be off by */
 	RELEASE_BATCH = 512, /* resident pages that are gathered before they are released */
 };
 
@@ -67,22 +63,6 @@ static size_t table_resident_pages(const struct experiment_options *options,
 				   const struct source *source)
 {
 	return table_pages(source) * options->resident / 100;
-}
-
-void experiment_check_algorithm(const char *algorithm)
-{
-	struct zram_options options = {
-		.size = sizeof(options),
-		.disksize = 1,
-		.algorithm = algorithm,
-	};
-	struct zram *zram = zram_create(&options);
-
-	if (!zram && errno == EINVAL)
-		fail("unknown algorithm '%s'; there are lz4, lz4hc, zstd and deflate", algorithm);
-	if (!zram)
-		fail("no memory for a store: %s", strerror(errno));
-	zram_destroy(zram);
 }
 
 uint64_t experiment_footprint(const struct experiment_options *options, uint64_t pages)
@@ -243,10 +223,8 @@ static void check_errors(const struct process *processes, unsigned int count)
 /* Lets every process do @body, and waits for all. */
 static void all_processes(struct process *processes, unsigned int count, void *(*body)(void *))
 {
-	pthread_t *threads = calloc(count, sizeof(*threads));
+	pthread_t *threads = zeroed(count, sizeof(*threads), "the processes");
 
-	if (!threads)
-		fail("no memory for %u processes", count);
 	for (unsigned int i = 0; i < count; i++)
 		start_thread(&threads[i], body, &processes[i]);
 	for (unsigned int i = 0; i < count; i++)
@@ -278,12 +256,10 @@ static struct process *create_processes(const struct experiment *experiment, str
 {
 	const struct experiment_options *options = &experiment->options;
 	const struct source *source = experiment->source;
-	struct process *processes = calloc(options->processes, sizeof(*processes));
+	struct process *processes = zeroed(options->processes, sizeof(*processes), "the processes");
 	size_t first = 0;
 
-	run->exits = calloc(options->processes, sizeof(*run->exits));
-	if (!processes || !run->exits)
-		fail("no memory for %u processes", options->processes);
+	run->exits = zeroed(options->processes, sizeof(*run->exits), "the processes");
 	for (unsigned int i = 0; i < options->processes; i++) {
 		struct process *process = &processes[i];
 
@@ -316,6 +292,17 @@ static void destroy_processes(const struct experiment *experiment, struct proces
 	free(processes);
 }
 
+/* Bytes of anonymous memory that this program holds, in memory or in swap; 0 if unknown. */
+static uint64_t own_memory(void)
+{
+	uint64_t resident = 0;
+	uint64_t swapped = 0;
+
+	proc_bytes("/proc/self/status", "RssAnon", &resident);
+	proc_bytes("/proc/self/status", "VmSwap", &swapped);
+	return resident + swapped;
+}
+
 /*
  * Returns the size that this program has after the exit, now with the resident pages but an empty
  * store. That has room for the tables of slots and handles, which the store keeps, and for the
@@ -324,7 +311,7 @@ static void destroy_processes(const struct experiment *experiment, struct proces
 static uint64_t size_after_exit(const struct process *processes, unsigned int count)
 {
 	const struct source *source = processes[0].source;
-	uint64_t size = machine_own_memory() + source->count * TABLE_BYTES + SIZE_SLACK;
+	uint64_t size = own_memory() + source->count * TABLE_BYTES + SIZE_SLACK;
 
 	for (unsigned int i = 0; i < count; i++)
 		size -= processes[i].resident_pages * source->page_size;
@@ -347,7 +334,7 @@ static void wait_until_back(struct zram *zram, uint64_t size, struct run *run)
 		now = now_ns();
 		if (stat.mem_used_total == 0 && !run->store_empty)
 			run->store_empty = now;
-		if (run->store_empty && machine_own_memory() <= size)
+		if (run->store_empty && own_memory() <= size)
 			break;
 		if (now - begin > patience_ns) {
 			run->gave_up = true;
@@ -370,13 +357,11 @@ static void all_exit(const struct experiment *experiment, struct process *proces
 		     struct zram *zram, pthread_barrier_t *barrier, uint64_t size, struct run *run)
 {
 	unsigned int count = experiment->options.processes;
-	pthread_t *threads = calloc(count, sizeof(*threads));
+	pthread_t *threads = zeroed(count, sizeof(*threads), "the processes");
 	uint64_t start = UINT64_MAX;
 	uint64_t finish = 0;
 	uint64_t cpu;
 
-	if (!threads)
-		fail("no memory for %u processes", count);
 	for (unsigned int i = 0; i < count; i++)
 		start_thread(&threads[i], exit_process, &processes[i]);
 	pthread_barrier_wait(barrier); /* all are there */
@@ -400,33 +385,47 @@ static void all_exit(const struct experiment *experiment, struct process *proces
 	run->compressed_back -= start;
 }
 
-static struct zram *create_store(const struct experiment *experiment, enum zram_free_policy policy)
+/* The deferred frees that were done synchronously, for whatever reason. */
+static uint64_t deferred_fallbacks(struct zs_pool *pool)
 {
-	struct zram_options options = {
-		.size = sizeof(options),
-		.disksize = (uint64_t)experiment->source->count * experiment->source->page_size,
-		.algorithm = experiment->options.algorithm,
-		.free_policy = policy,
-		.deferred_budget = experiment->options.budget,
-	};
-	struct zram *zram = zram_create(&options);
+	static const char prefix[] = "fallback";
+	uint64_t fallbacks = 0;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	char *rest = NULL;
 
-	if (!zram)
-		fail("no memory for a store: %s", strerror(errno));
-	return zram;
+	if (!out)
+		fail("no memory for the queue's statistics");
+	zs_stats_deferred(pool, out);
+	if (fclose(out) != 0)
+		fail("no memory for the queue's statistics");
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		const char *colon = strchr(line, ':');
+
+		if (colon && strncmp(line, prefix, strlen(prefix)) == 0)
+			fallbacks += strtoull(colon + 1, NULL, 10);
+	}
+	free(text);
+	return fallbacks;
 }
 
 /* Fills a store, reads every page back, and lets all processes exit. */
 static void run_once(struct experiment *experiment, enum zram_free_policy policy, struct run *run)
 {
 	unsigned int count = experiment->options.processes;
-	struct zram *zram = create_store(experiment, policy);
+	struct zram *zram = create_store((struct zram_options){
+		.disksize = (uint64_t)experiment->source->count * experiment->source->page_size,
+		.algorithm = experiment->options.algorithm,
+		.free_policy = policy,
+		.deferred_budget = experiment->options.budget,
+	});
 	struct process *processes;
 	pthread_barrier_t barrier;
 	uint64_t size;
 
 	if (pthread_barrier_init(&barrier, NULL, count + 1) != 0)
-		fail("no memory for %u processes", count);
+		fail("no memory for the processes");
 	processes = create_processes(experiment, zram, &barrier, run);
 
 	size = size_after_exit(processes, count);
@@ -450,11 +449,9 @@ void experiment_run(struct experiment *experiment)
 {
 	unsigned int rounds = experiment->options.rounds;
 
-	for (unsigned int policy = 0; policy < POLICIES; policy++) {
-		experiment->runs[policy] = calloc(rounds, sizeof(*experiment->runs[policy]));
-		if (!experiment->runs[policy])
-			fail("no memory for %u rounds", rounds);
-	}
+	for (unsigned int policy = 0; policy < POLICIES; policy++)
+		experiment->runs[policy] =
+			zeroed(rounds, sizeof(*experiment->runs[policy]), "the rounds");
 	progress_begin("Storing, reading back, exiting",
 		       experiment->source->count * 2 * POLICIES * rounds);
 	/* Every other round begins with the other policy, so that neither gains by its place. */
