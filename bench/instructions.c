@@ -59,7 +59,7 @@ static void store(struct run *run)
 static void store_and_shuffle(struct run *run)
 {
 	store(run);
-	shuffle(run->handles, run->count);
+	shuffle(run->handles, run->count, RANDOM_SEED);
 }
 
 static void read_all(struct run *run)
@@ -174,7 +174,7 @@ static void run_open(struct run *run, size_t count)
 	run->index = memory_touched(count * sizeof(*run->index));
 	for (size_t i = 0; i < count; i++)
 		run->index[i] = i;
-	shuffle(run->index, count);
+	shuffle(run->index, count, RANDOM_SEED);
 }
 
 static void run_path(const struct path *path, struct run *run)

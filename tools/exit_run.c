@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "random.h"
 #include "util.h"
 #include "zsmalloc.h"
 
@@ -73,21 +74,6 @@ uint64_t experiment_footprint(const struct experiment_options *options, uint64_t
 	return pages + pages + pages / 16 + resident;
 }
 
-/* The numbers below @count in an order that is random, but the same in every run. */
-static size_t *shuffle(size_t count, size_t seed)
-{
-	unsigned short state[3] = { 0x330e, (unsigned short)seed, (unsigned short)(seed >> 16) };
-	size_t *order = calloc(count, sizeof(*order));
-
-	for (size_t i = 0; order && i < count; i++) {
-		size_t other = (size_t)nrand48(state) % (i + 1);
-
-		order[i] = order[other];
-		order[other] = i;
-	}
-	return order;
-}
-
 static void swap_out_run(struct process *process, size_t first)
 {
 	size_t end = first + RECLAIM_RUN < process->end ? first + RECLAIM_RUN : process->end;
@@ -102,12 +88,11 @@ static void *swap_out(void *arg)
 	struct process *process = arg;
 	size_t pages = process->end - process->first;
 	size_t runs = (pages + RECLAIM_RUN - 1) / RECLAIM_RUN;
-	size_t *order = shuffle(runs, process->first);
+	size_t *order = zeroed(runs, sizeof(*order), "the order of the pages");
 
-	if (!order) {
-		process->error = -ENOMEM;
-		return NULL;
-	}
+	for (size_t i = 0; i < runs; i++)
+		order[i] = i;
+	shuffle(order, runs, RANDOM_SEED + process->first); /* the same in every run */
 	for (size_t i = 0; i < runs && !process->error; i++)
 		swap_out_run(process, process->first + order[i] * RECLAIM_RUN);
 	free(order);

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "clock.h"
 #include "zram.h"
 
 /* The exit statuses; 0 is success. */
@@ -50,22 +50,6 @@ bool algorithm_exists(const char *algorithm);
 
 /* Creates a store. What fails ends the command. */
 struct zram *create_store(struct zram_options options);
-
-/* Time in nanoseconds, by the clock of the wall, of this thread, of this process. */
-#define NS_PER_S UINT64_C(1000000000)
-
-static inline uint64_t clock_ns(clockid_t id)
-{
-	struct timespec time;
-
-	clock_gettime(id, &time);
-	return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
-}
-
-static inline uint64_t now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
 
 /* Copies the value of the first line "KEY : VALUE" of a file; false if there is none. */
 bool proc_field(const char *path, const char *key, char *value, size_t size);

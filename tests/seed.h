@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What random tests share: numbers from a seed that can be given again, and from them the sizes and
- * the contents of objects.
+ * What random tests share: a seed that can be given again, and the sizes and contents of objects
+ * that random numbers determine.
  *
  * TEST_SEED in the environment repeats a run, TEST_OPERATIONS makes it longer or shorter.
  */
-#ifndef TEST_RANDOM_H
-#define TEST_RANDOM_H
+#ifndef TEST_SEED_H
+#define TEST_SEED_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +16,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "random.h"
 
 /* How much less of the same work a test does where a sanitizer makes it slow. */
 #if defined(__has_feature) && !defined(__SANITIZE_THREAD__)
@@ -30,15 +32,6 @@
 #else
 #define TEST_LESS 1
 #endif
-
-/* xorshift64*: any state but 0 will do. */
-static inline uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545F4914F6CDD1DULL;
-}
 
 /* The seed of this run, printed. */
 static inline uint64_t random_seed(void)
@@ -108,4 +101,4 @@ static inline bool random_is(const void *memory, size_t size, uint64_t content)
 	return true;
 }
 
-#endif /* TEST_RANDOM_H */
+#endif /* TEST_SEED_H */

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Time in nanoseconds. A benchmark reads it around a loop, unless it times single calls. */
-#ifndef BENCH_CLOCK_H
-#define BENCH_CLOCK_H
+/* Moments. A benchmark reads the clocks around a loop, unless it times single calls. */
+#ifndef BENCH_MOMENT_H
+#define BENCH_MOMENT_H
 
 #include <stdint.h>
-#include <time.h>
 
-static inline uint64_t clock_ns(clockid_t id)
-{
-	struct timespec time;
+#include "clock.h"
 
-	clock_gettime(id, &time);
-	return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
-
-/* Three clocks at once. As the difference of two moments: what passed on each. */
+/* Three clocks at once, in nanoseconds. As the difference of two moments: what passed on each. */
 struct moment {
 	uint64_t wall;
 	uint64_t thread; /* CPU time of the calling thread */
@@ -27,7 +20,7 @@ static inline struct moment moment_now(void)
 
 	now.process = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	now.thread = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	now.wall = clock_ns(CLOCK_MONOTONIC);
+	now.wall = now_ns();
 	return now;
 }
 
@@ -41,4 +34,4 @@ static inline struct moment moment_since(struct moment start)
 	return now;
 }
 
-#endif /* BENCH_CLOCK_H */
+#endif /* BENCH_MOMENT_H */
