@@ -144,8 +144,8 @@ static const struct path paths[] = {
 __attribute__((noinline)) static void measured(const struct path *path, struct run *run)
 {
 	path->measure(run);
-	__asm__ volatile(
-		""); /* or the call above would be a jump, and this function over before it */
+	/* Or the call above would be a jump, and this function over before it. */
+	__asm__ volatile("");
 }
 
 static void run_open(struct run *run, size_t count)

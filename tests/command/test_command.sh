@@ -4,7 +4,8 @@
 # What the command `zsmalloc` promises to people and scripts: arguments, exit statuses, one line for
 # every error, valid JSON, nothing but the report when it is piped.
 #
-# Usage: test_command.sh ZSMALLOC BROKEN, where BROKEN is the command on a store that damages a page.
+# Usage: test_command.sh ZSMALLOC BROKEN
+# BROKEN is the command on a store that damages a page.
 set -u
 
 zsmalloc=$1
@@ -148,6 +149,7 @@ test_json() {
 		import json, sys
 		report = json.load(open(sys.argv[1]))
 		pages = report["loaded"]["pages"]
+		page = report["machine"]["page_size"]
 		assert report["hash_mismatches"] == 0
 		assert report["machine"]["cores"] > 0
 		assert report["resident_pages"] > 0
@@ -160,7 +162,7 @@ test_json() {
 		    for round in policy["rounds"]:
 		        assert len(round["exits"]) == 3
 		        assert sum(exit["swapped_pages"] for exit in round["exits"]) == pages
-		        assert round["stored"]["orig_data_size"] == pages * report["machine"]["page_size"]
+		        assert round["stored"]["orig_data_size"] == pages * page
 		        assert not round["gave_up"]
 		        assert round["store_empty"] <= round["compressed_back"]
 		        for exit in round["exits"]:
@@ -183,7 +185,8 @@ test_files() {
 	ln -s . "$dir/tree/loop"
 	head -c "$page" /dev/zero >"$dir/tree/zeros"
 	[ "$(pages_of "$dir/tree")" = 7 ] || fault 'a tree of 7 pages'
-	[ "$(pages_of "$dir/tree/a" "$dir/tree" "$dir/tree/c")" = 7 ] || fault 'one file, three names'
+	[ "$(pages_of "$dir/tree/a" "$dir/tree" "$dir/tree/c")" = 7 ] ||
+		fault 'one file, three names'
 	[ "$(pages_of --size $((page * 4)) "$dir/tree")" = 4 ] || fault 'four pages of a tree of 7'
 }
 
@@ -226,10 +229,10 @@ test_analyze_json() {
 	"$zsmalloc" analyze --json "$@" >"$dir/analyze" || fault 'analyze --json'
 	for algorithm in lz4 lz4hc zstd deflate; do
 		run "$zsmalloc" exit --json --rounds 1 --algorithm "$algorithm" "$@"
-		python3 - "$dir/analyze" "$dir/out" "$algorithm" <<-'END' || fault "analyze, $algorithm"
+		python3 - "$dir/analyze" "$dir/out" "$algorithm" <<-'END' ||
 			import json, sys
 			report, exits = (json.load(open(name)) for name in sys.argv[1:3])
-			found, = (one for one in report["algorithms"] if one["algorithm"] == sys.argv[3])
+			found, = (o for o in report["algorithms"] if o["algorithm"] == sys.argv[3])
 			stored = exits["policies"]["deferred"]["rounds"][0]["stored"]
 			page = report["machine"]["page_size"]
 			pages = report["loaded"]["pages"]
@@ -239,7 +242,8 @@ test_analyze_json() {
 			assert found["objects"] == pages - report["same_filled_pages"]
 			assert abs(found["ratio"] - pages * page / found["compressed"]) < 1e-9
 			assert sum(size["pages"] for size in found["sizes"]) == found["objects"]
-			assert sum(s["pages"] * s["size"] for s in found["sizes"]) == found["compressed"]
+			stored_bytes = sum(s["pages"] * s["size"] for s in found["sizes"])
+			assert stored_bytes == found["compressed"]
 			memory = [chain["memory"] for chain in found["chains"]]
 			assert [chain["pages"] for chain in found["chains"]] == list(range(1, 33))
 			assert memory[-1] == stored["mem_used_total"]
@@ -247,9 +251,11 @@ test_analyze_json() {
 			classes = found["classes"]
 			assert sum(c["objects"] for c in classes) == found["objects"]
 			assert sum(c["pages"] for c in classes) * page == memory[-1]
-			waste = sum(c["waste_rounding"] + c["waste_tails"] + c["waste_free"] for c in classes)
+			waste = sum(c["waste_rounding"] + c["waste_tails"] + c["waste_free"]
+			            for c in classes)
 			assert memory[-1] == found["compressed"] + waste
 		END
+			fault "analyze, $algorithm"
 	done
 }
 
