@@ -79,7 +79,7 @@ int command_analyze(int argc, char **argv)
 
 	source_load(&source, &arguments.source, taken_per_byte);
 	if (source.count == 0)
-		fail("%s: there is nothing to analyze", source.name);
+		fail("%s: there is nothing to analyze; name other files", source.name);
 	analysis_run(&analysis, &source);
 	outcome = analysis_find(&analysis, arguments.algorithm);
 	if (arguments.plot)

@@ -109,7 +109,7 @@ static FILE *start_gnuplot(const char *file, pid_t *pid)
 	close(ends[0]);
 	if (error) {
 		unlink(file);
-		fail("cannot draw '%s': gnuplot does not start: %s; install gnuplot-nox", file,
+		fail("cannot draw \"%s\": gnuplot does not start: %s; install gnuplot-nox", file,
 		     strerror(error));
 	}
 	return fdopen(ends[1], "w");
@@ -120,7 +120,7 @@ void analysis_plot_check(const char *file)
 	int plot = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 
 	if (plot < 0)
-		fail("cannot write '%s': %s", file, strerror(errno));
+		fail("cannot write \"%s\": %s", file, strerror(errno));
 	close(plot);
 }
 
@@ -138,6 +138,6 @@ void analysis_plot(const struct analysis *analysis, const struct outcome *outcom
 	fclose(script);
 	if (waitpid(pid, &status, 0) != pid || status != 0) {
 		unlink(file);
-		fail("gnuplot could not draw '%s'", file);
+		fail("cannot draw \"%s\": gnuplot failed", file);
 	}
 }

@@ -109,7 +109,7 @@ static void print_classes(const struct analysis *analysis, const struct outcome 
 
 void analysis_print(const struct analysis *analysis, const struct outcome *outcome)
 {
-	print_machine("analyze");
+	print_machine();
 	source_print(analysis->source);
 	print_algorithms(analysis);
 	print_histogram(analysis, outcome);

@@ -108,9 +108,9 @@ static bool all_came_back(const struct experiment *experiment)
 static int judge(const struct experiment *experiment)
 {
 	if (experiment->mismatches)
-		fprintf(stderr, "zsmalloc: %zu pages came back changed\n", experiment->mismatches);
+		complain("pages came back changed: %zu", experiment->mismatches);
 	if (!all_came_back(experiment))
-		fprintf(stderr, "zsmalloc: the store is empty, but its memory did not come back\n");
+		complain("the store is empty, but its memory did not come back");
 	return experiment->mismatches || !all_came_back(experiment) ? STATUS_BROKEN : 0;
 }
 
@@ -133,8 +133,8 @@ int command_exit(int argc, char **argv)
 
 	source_load(&source, &arguments.source, taken_per_byte(&arguments.options));
 	if (source.count < arguments.options.processes)
-		fail("%s: %zu pages are too few for %u processes", source.name, source.count,
-		     arguments.options.processes);
+		fail("%s: %zu pages are too few for %u processes; choose fewer --processes",
+		     source.name, source.count, arguments.options.processes);
 
 	experiment.options = arguments.options;
 	experiment.source = &source;

@@ -212,7 +212,7 @@ void experiment_print(const struct experiment *experiment)
 	struct summary now = summarize(experiment, ZRAM_FREE_NOW);
 	struct summary deferred = summarize(experiment, ZRAM_FREE_DEFERRED);
 
-	print_machine("exit");
+	print_machine();
 	source_print(experiment->source);
 	print_store(experiment);
 	print_exits(experiment);

@@ -124,7 +124,7 @@ static void print_pool(const struct program *program, const struct zs_published_
 	const struct zs_published_pool *old =
 		before ? reading_find(before, program->pid, pool->id) : NULL;
 
-	fprintf(out, "%s (%d), pool '%s'%s\n", program->command, program->pid, pool->name,
+	fprintf(out, "%s (%d), pool \"%s\"%s\n", program->command, program->pid, pool->name,
 		program->answered ? "" : ": does not answer; this is what it told last");
 	print_stored(pool, out);
 	print_deferred(pool, out);

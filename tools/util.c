@@ -17,15 +17,38 @@
 
 #include "zsmalloc.h"
 
+static const char *command; /* NULL until it is known */
+
+void command_begin(const char *name)
+{
+	command = name;
+}
+
+static void say(const char *format, va_list args)
+{
+	progress_end();
+	fputs("zsmalloc: ", stderr);
+	if (command)
+		fprintf(stderr, "%s: ", command);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+void complain(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
+
 void fail(const char *format, ...)
 {
 	va_list args;
 
-	progress_end();
 	va_start(args, format);
-	fputs("zsmalloc: ", stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	say(format, args);
 	va_end(args);
 	exit(STATUS_TROUBLE);
 }
@@ -60,10 +83,10 @@ static error_t parse_cli(int key, char *arg, struct argp_state *state)
 		puts("zsmalloc " ZS_VERSION);
 		exit(0);
 	case ARGP_KEY_ARGS: /* and no other parser took them */
-		fail("'%s' takes options only, not '%s'; see its --help", state->name,
-		     state->argv[state->next]);
+		fail("takes options only, not \"%s\"; see %s --help", state->argv[state->next],
+		     state->name);
 	case ARGP_KEY_ERROR:
-		fail("bad option '%s', or its value is missing; see '%s --help'",
+		fail("bad option \"%s\", or its value is missing; see %s --help",
 		     state->argv[state->next - 1], state->name);
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -89,7 +112,7 @@ unsigned long cli_number(const char *option, const char *text, unsigned long min
 	char *end = NULL;
 
 	if (!read_digits(text, &value, &end) || *end || value < min || value > max)
-		fail("%s takes a number from %lu to %lu, not '%s'", option, min, max, text);
+		fail("%s takes a number from %lu to %lu, not \"%s\"", option, min, max, text);
 	return (unsigned long)value;
 }
 
@@ -109,7 +132,7 @@ size_t cli_size(const char *option, const char *text)
 		if (!*end && value > 0 && value <= max >> shift)
 			return (size_t)value << shift;
 	}
-	fail("%s takes a size such as 500M or 2G, not '%s'", option, text);
+	fail("%s takes a size such as 500M or 2G, not \"%s\"", option, text);
 }
 
 struct zram *create_store(struct zram_options options)
@@ -143,7 +166,7 @@ bool algorithm_exists(const char *algorithm)
 void check_algorithm(const char *algorithm)
 {
 	if (!algorithm_exists(algorithm))
-		fail("unknown algorithm '%s'; there are lz4, lz4hc, zstd and deflate", algorithm);
+		fail("unknown algorithm \"%s\"; there are lz4, lz4hc, zstd and deflate", algorithm);
 }
 
 bool proc_field(const char *path, const char *key, char *value, size_t size)
@@ -218,7 +241,7 @@ static struct machine this_machine(void)
 	return machine;
 }
 
-void print_machine(const char *command)
+void print_machine(void)
 {
 	struct machine machine = this_machine();
 

@@ -24,7 +24,13 @@ enum {
 	STATUS_TROUBLE = 2,
 };
 
-/* Says "zsmalloc: ..." in one line on stderr and exits with STATUS_TROUBLE. */
+/* Tells which command runs: its name stands before what it says. */
+void command_begin(const char *name);
+
+/* Says "zsmalloc: COMMAND: ..." in one line on stderr. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same; and exits with STATUS_TROUBLE. */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* Memory that is all zero. None to be had ends the command: there is "no memory for @what". */
@@ -64,7 +70,7 @@ unsigned int usable_cores(void);
 void make_printable(char *text);
 
 /* Begins a report for people: the command, and the machine that the figures come from. */
-void print_machine(const char *command);
+void print_machine(void);
 
 /* Draws "[####  ]", filled by the share that @part is of @whole. */
 void print_bar(FILE *out, uint64_t part, uint64_t whole);

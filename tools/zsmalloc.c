@@ -77,6 +77,7 @@ static int run(const struct command *command, int argc, char **argv)
 	if (asprintf(&name, "zsmalloc %s", command->name) < 0)
 		fail("no memory to begin with");
 	argv[0] = name;
+	command_begin(command->name);
 	status = command->run(argc, argv);
 	free(name);
 	if (fflush(stdout) != 0 || ferror(stdout))
@@ -92,9 +93,9 @@ int main(int argc, char **argv)
 	argv[0] = name;
 	argp_parse(&main_argp, argc, argv, CLI_ARGP_FLAGS | ARGP_IN_ORDER, NULL, &first);
 	if (first == 0)
-		fail("no command given; see 'zsmalloc --help'");
+		fail("no command given; see zsmalloc --help");
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[first], commands[i].name) == 0)
 			return run(&commands[i], argc - first, argv + first);
-	fail("no such command: '%s'; see 'zsmalloc --help'", argv[first]);
+	fail("no such command: \"%s\"; see zsmalloc --help", argv[first]);
 }

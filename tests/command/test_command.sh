@@ -61,7 +61,7 @@ test_help() {
 		answers "  $command" --help
 		answers "Usage: zsmalloc $command" "$command" --help
 		answers 'zsmalloc 0.' "$command" --version
-		refuses "'--frobnicate'" "$command" --frobnicate
+		refuses "zsmalloc: $command: bad option \"--frobnicate\"" "$command" --frobnicate
 	done
 	answers 'zsmalloc 0.' --version
 	for option in pid size processes resident rounds algorithm budget json; do
@@ -74,9 +74,9 @@ test_help() {
 
 test_bad_arguments() {
 	refuses 'no command given'
-	refuses "no such command: 'leave'" leave
-	refuses "'--frobnicate'" --frobnicate
-	refuses "'--size'" exit --size
+	refuses 'no such command: "leave"' leave
+	refuses 'zsmalloc: bad option "--frobnicate"' --frobnicate
+	refuses 'zsmalloc: exit: bad option "--size"' exit --size
 	for bad in 0 -1 x 5X 1MM 1.5G '' 99999999999999999999 99999999T; do
 		refuses '--size takes' exit --size="$bad"
 	done
@@ -88,24 +88,24 @@ test_bad_arguments() {
 	refuses '--processes takes' exit --processes=1025
 	refuses '--resident takes' exit --resident=91
 	refuses '--pid takes' exit --pid=init
-	refuses "unknown algorithm 'zip'" exit --algorithm=zip
+	refuses 'unknown algorithm "zip"' exit --algorithm=zip
 	refuses 'not both' exit --pid=1 /bin/sh
 	refuses 'not both' analyze --pid=1 /bin/sh
 	refuses '--size takes' analyze --size=some
 	refuses 'memory' analyze --size 100000T
-	refuses "unknown algorithm 'zip'" analyze --algorithm=zip
-	refuses "cannot write '$dir/none/plot.svg'" analyze --plot="$dir/none/plot.svg"
+	refuses 'unknown algorithm "zip"' analyze --algorithm=zip
+	refuses "cannot write \"$dir/none/plot.svg\"" analyze --plot="$dir/none/plot.svg"
 	for bad in 0 33 x ''; do
 		refuses '--chain takes' classes --chain="$bad"
 	done
-	refuses "'all'" classes all
+	refuses 'not "all"' classes all
 }
 
 test_unreadable() {
 	: >"$dir/empty"
 	mkdir "$dir/folder"
-	refuses "cannot read '$dir/none'" exit "$dir/none"
-	refuses "cannot read '$dir/none'" analyze "$dir/none"
+	refuses "cannot read \"$dir/none\"" exit "$dir/none"
+	refuses "cannot read \"$dir/none\"" analyze "$dir/none"
 	refuses 'nothing to analyze' analyze "$dir/empty"
 	refuses 'no such process' analyze --pid 2147483647
 	refuses 'too few' exit "$dir/empty"
@@ -120,7 +120,7 @@ test_forbidden() {
 	chmod 0 "$dir/secret"
 	chmod 755 "$dir"
 	if [ "$(id -u)" -ne 0 ]; then
-		refuses "cannot read '$dir/secret'" exit "$dir/secret"
+		refuses "cannot read \"$dir/secret\"" exit "$dir/secret"
 		refuses 'may not be read' exit --pid 1
 		return
 	fi
@@ -275,7 +275,7 @@ test_plot() {
 			"$dir/plot" || fault 'a plot that is no SVG'
 	fi
 	printf '#!/bin/sh\nexit 1\n' >"$dir/bin/gnuplot"
-	refused_by 'could not draw' env PATH="$dir/bin:$PATH" "$zsmalloc" analyze \
+	refused_by 'gnuplot failed' env PATH="$dir/bin:$PATH" "$zsmalloc" analyze \
 		--plot "$dir/plot" "$dir/program"
 	refused_by 'install gnuplot' env PATH=/none "$zsmalloc" analyze \
 		--plot "$dir/plot" "$dir/program"
@@ -317,7 +317,8 @@ test_top() {
 # The status is for scripts, which do not read the report.
 test_damage() {
 	run "$broken" exit --rounds 1 --size 1M
-	if [ "$status" -ne 1 ] || ! grep -q '^zsmalloc: .*came back changed' "$dir/err" ||
+	if [ "$status" -ne 1 ] ||
+	   ! grep -q '^zsmalloc: exit: pages came back changed: [1-9]' "$dir/err" ||
 	   ! grep -qE 'hash mismatches: [1-9]' "$dir/out"; then
 		fault "a damaged page: status $status, wanted 1"
 	fi
