@@ -44,9 +44,9 @@ clean:
 	rm -rf $(BUILD) build-asan build-tsan build-ci
 
 help:
-	@echo 'Times are those of two cores; each target first installs the Debian packages that it needs.'
-	@echo 'make                build the libraries, the command, tests and benches in $(BUILD)/ (30 s)'
-	@echo 'make demo           the main job: zsmalloc exit, on this machine'"'"'s own programs (30 s)'
+	@echo 'Times are for two cores. Each target first installs the Debian packages it needs.'
+	@echo 'make                build libraries, command, tests and benches in $(BUILD)/ (30 s)'
+	@echo 'make demo           zsmalloc exit on this machine'"'"'s own programs (30 s)'
 	@echo 'make check          all tests, then all under ASan+UBSan and under TSan (5 min)'
 	@echo 'make check-mutants  show that the tests notice broken code (5 min)'
 	@echo 'make bench          measure (15 min); BENCH="free life": only these (2 min each)'

@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "memory.h"
+#include "moment.h"
 #include "objects.h"
 #include "random.h"
 
@@ -96,7 +96,7 @@ static json_t *run(const struct subject *subject, const struct corpus *corpus, b
 	objects_store(&objects, subject, stored, corpus->objects);
 	full = resident_now(statm);
 	if (random)
-		shuffle(stored, corpus->objects);
+		shuffle(stored, corpus->objects, RANDOM_SEED);
 	memory_make_cold(corpus_data(corpus), corpus->bytes);
 	freeing = moment_now();
 	subject->free_all(stored, corpus->objects);

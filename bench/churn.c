@@ -70,12 +70,12 @@ static void run(struct churn *churn, uint64_t before, uint64_t replacements, jso
 	json_array_append_new(samples, sample(churn, before, 0));
 	for (uint64_t i = 1; i <= SAMPLES; i++) {
 		uint64_t until = replacements * i / SAMPLES;
-		uint64_t start = clock_ns(CLOCK_MONOTONIC);
+		uint64_t start = now_ns();
 		uint64_t start_cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 
 		for (uint64_t n = replacements * (i - 1) / SAMPLES; n < until; n++)
 			replace(churn);
-		wall += clock_ns(CLOCK_MONOTONIC) - start;
+		wall += now_ns() - start;
 		cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start_cpu;
 		json_array_append_new(samples, sample(churn, before, until));
 	}

@@ -149,11 +149,11 @@ static void compact_alone(const struct store *store, json_t *figures)
 	uint64_t wall, cpu, moved;
 
 	look_up(store, before);
-	wall = clock_ns(CLOCK_MONOTONIC);
+	wall = now_ns();
 	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	zs_compact(store->pool);
 	figure_set(figures, "cpu", clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
-	figure_set(figures, "wall", clock_ns(CLOCK_MONOTONIC) - wall);
+	figure_set(figures, "wall", now_ns() - wall);
 	look_up(store, after);
 	moved = moved_bytes(store, before, after);
 	figure_set(figures, "left_bytes", store->left);
@@ -184,10 +184,10 @@ struct compactor {
 static void *compact(void *arg)
 {
 	struct compactor *compactor = arg;
-	uint64_t wall = clock_ns(CLOCK_MONOTONIC);
+	uint64_t wall = now_ns();
 
 	zs_compact(compactor->pool);
-	compactor->wall = clock_ns(CLOCK_MONOTONIC) - wall;
+	compactor->wall = now_ns() - wall;
 	compactor->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	atomic_store(&compactor->done, true);
 	return NULL;
@@ -216,7 +216,7 @@ static void read_one(const struct store *store, unsigned long handle, uint32_t s
 static void call_one(struct store *store, enum call call, size_t i, struct samples *samples)
 {
 	uint32_t size = store->corpus->size[i];
-	uint64_t start = clock_ns(CLOCK_MONOTONIC);
+	uint64_t start = now_ns();
 
 	if (call == READ)
 		read_one(store, store->handle[i], size);
@@ -224,7 +224,7 @@ static void call_one(struct store *store, enum call call, size_t i, struct sampl
 		zs_obj_write(store->pool, store->handle[i], store->content, size);
 	else
 		zs_free(store->pool, store->handle[i]);
-	samples_add(samples, clock_ns(CLOCK_MONOTONIC) - start);
+	samples_add(samples, now_ns() - start);
 	if (call == FREE)
 		store->handle[i] = store_one(store->pool, store->content, size);
 }

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "cpu.h"
 #include "memory.h"
+#include "moment.h"
 #include "objects.h"
 #include "random.h"
 
@@ -68,7 +68,7 @@ static json_t *run(const struct subject *subject, bool random, const struct corp
 	if (subject->stored)
 		subject->stored(figures);
 	if (random)
-		shuffle(stored, count);
+		shuffle(stored, count, RANDOM_SEED);
 	memory_make_cold(corpus_data(corpus), corpus->bytes);
 	free_and_measure(subject, stored, count, figures);
 

@@ -59,7 +59,7 @@ static void store(struct run *run)
 static void store_and_shuffle(struct run *run)
 {
 	store(run);
-	shuffle(run->handles, run->count);
+	shuffle(run->handles, run->count, RANDOM_SEED);
 }
 
 static void read_all(struct run *run)
@@ -144,8 +144,8 @@ static const struct path paths[] = {
 __attribute__((noinline)) static void measured(const struct path *path, struct run *run)
 {
 	path->measure(run);
-	__asm__ volatile(
-		""); /* or the call above would be a jump, and this function over before it */
+	/* Or the call above would be a jump, and this function over before it. */
+	__asm__ volatile("");
 }
 
 static void run_open(struct run *run, size_t count)
@@ -174,7 +174,7 @@ static void run_open(struct run *run, size_t count)
 	run->index = memory_touched(count * sizeof(*run->index));
 	for (size_t i = 0; i < count; i++)
 		run->index[i] = i;
-	shuffle(run->index, count);
+	shuffle(run->index, count, RANDOM_SEED);
 }
 
 static void run_path(const struct path *path, struct run *run)

@@ -125,18 +125,18 @@ static void time_store(const struct scene *scene, struct visitor *visitor, struc
 
 	if (*live)
 		scene->subject->free_one(*live);
-	start = clock_ns(CLOCK_MONOTONIC);
+	start = now_ns();
 	*live = scene->subject->store(visitor->buffer, size);
-	samples_add(samples, clock_ns(CLOCK_MONOTONIC) - start);
+	samples_add(samples, now_ns() - start);
 }
 
 static void time_read(const struct scene *scene, struct visitor *visitor, struct samples *samples)
 {
 	size_t i = random_below(&visitor->random, scene->keep);
-	uint64_t start = clock_ns(CLOCK_MONOTONIC);
+	uint64_t start = now_ns();
 
 	scene->subject->read(scene->kept[i], visitor->buffer, scene->corpus->size[i]);
-	samples_add(samples, clock_ns(CLOCK_MONOTONIC) - start);
+	samples_add(samples, now_ns() - start);
 }
 
 static void times_init(struct times *times, size_t most)

@@ -16,9 +16,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "clock.h"
 #include "corpus.h"
 #include "memory.h"
+#include "moment.h"
 #include "random.h"
 #include "subject.h"
 
@@ -78,8 +78,8 @@ static void reset_sizes(struct life *life)
 
 static void shuffle_all(struct life *life)
 {
-	shuffle(life->objects, life->count);
-	shuffle(life->sizes, life->count);
+	shuffle(life->objects, life->count, RANDOM_SEED);
+	shuffle(life->sizes, life->count, RANDOM_SEED);
 }
 
 /* The loop itself reads its arrays from front to back: a search is not the allocator's cost. */
@@ -87,7 +87,7 @@ static void prepare_replace(struct life *life)
 {
 	shuffle_all(life);
 	memcpy(life->next_sizes, life->sizes, life->count * sizeof(*life->sizes));
-	shuffle(life->next_sizes, life->count);
+	shuffle(life->next_sizes, life->count, RANDOM_SEED);
 }
 
 static uint64_t faults_now(void)

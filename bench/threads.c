@@ -59,9 +59,9 @@ static void *free_share(void *arg)
 	cpu_bind(member->number);
 	pthread_barrier_wait(&crew->together);
 	member->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	member->start = clock_ns(CLOCK_MONOTONIC);
+	member->start = now_ns();
 	crew->subject->free_all(stored, count);
-	member->end = clock_ns(CLOCK_MONOTONIC);
+	member->end = now_ns();
 	member->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - member->cpu;
 	return NULL;
 }

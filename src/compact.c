@@ -19,8 +19,8 @@
 #define COMPACT_MOMENT_NS 2000000 /* the worker compacts a pool so long before it pauses */
 #define COMPACT_RUN 64 /* zspages that a caller empties before it lets others run */
 #define COMPACT_TRIES 64 /* zspages that could not be emptied before a class is left alone */
-#define COMPACT_SHRINKS                                                                            \
-	64 /* a pool shrinks when one object of this number went since the last look */
+/* A pool shrinks when one object of this number went since the last look. */
+#define COMPACT_SHRINKS 64
 
 /*
  * Returns the sparsest zspage, passing over as many as were tried before; NULL if there is none.

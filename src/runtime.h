@@ -47,8 +47,8 @@ struct runtime {
 	struct port_mutex registry; /* protects what follows */
 	struct table pools; /* of struct zs_pool *, by tag; read under the drain mutex, too */
 	u32 last_tag;
-	struct class_table
-		*class_table[ZS_MAX_CHAIN + 1]; /* by the longest chain; NULL until used */
+	/* By the longest chain; NULL until used. */
+	struct class_table *class_table[ZS_MAX_CHAIN + 1];
 	atomic64_t sparse[HANDLE_TAGS / 64]; /* pools to compact, a bit each; atomic: no lock */
 };
 

@@ -74,8 +74,8 @@ struct zspages {
 	struct port_lock lock; /* protects what follows, and the refs of numbers without a zspage */
 	u32 free_number; /* the first of those that were used before; 0: none */
 	u32 next_number; /* the first that was never used */
-	struct descriptor_page
-		*room[DESCRIPTOR_MAX_LINES + 1]; /* those with dead ones, by length */
+	/* Those with dead ones, by length. */
+	struct descriptor_page *room[DESCRIPTOR_MAX_LINES + 1];
 };
 
 int zspages_init(struct zspages *zspages);

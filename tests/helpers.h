@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "random.h"
+#include "seed.h"
 #include "zsmalloc.h"
 
 /* Until what must happen is taken not to happen. A busy virtual machine may stand for a minute. */

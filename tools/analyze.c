@@ -2,15 +2,10 @@
 /* `zsmalloc analyze`: its arguments; then load, analyze, report. */
 #include "analyze.h"
 
-#include <stdio.h>
-
-#include "analysis_report.h"
-#include "cli.h"
-#include "experiment.h"
-#include "loading.h"
+#include "util.h"
 
 struct arguments {
-	struct loading loading;
+	struct source_options source;
 	const char *algorithm;
 	const char *plot; /* NULL: none */
 	bool json;
@@ -31,7 +26,7 @@ static error_t parse_analyze(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->loading;
+		state->child_inputs[0] = &arguments->source;
 		return 0;
 	case 'a':
 		arguments->algorithm = arg;
@@ -48,7 +43,7 @@ static error_t parse_analyze(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_child analyze_children[] = {
-	{ &loading_argp, 0, NULL, 0 },
+	{ &source_argp, 0, NULL, 0 },
 	{ &cli_argp, 0, NULL, 0 },
 	{ 0 },
 };
@@ -72,33 +67,27 @@ static const double taken_per_byte = 1.05;
 
 int command_analyze(int argc, char **argv)
 {
-	static char name[] = "zsmalloc analyze";
 	struct arguments arguments = { .algorithm = "lz4" };
 	const struct outcome *outcome;
 	struct analysis analysis;
-	struct machine machine;
 	struct source source;
 
-	argv[0] = name;
 	argp_parse(&analyze_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
-	experiment_check_algorithm(arguments.algorithm);
+	check_algorithm(arguments.algorithm);
 	if (arguments.plot)
 		analysis_plot_check(arguments.plot);
 
-	machine_read(&machine);
-	loading_run(&arguments.loading, taken_per_byte, &source);
+	source_load(&source, &arguments.source, taken_per_byte);
 	if (source.count == 0)
-		fail("%s: there is nothing to analyze", source.name);
+		fail("%s: there is nothing to analyze; name other files", source.name);
 	analysis_run(&analysis, &source);
 	outcome = analysis_find(&analysis, arguments.algorithm);
 	if (arguments.plot)
 		analysis_plot(&analysis, outcome, arguments.plot);
 	if (arguments.json)
-		analysis_json(&analysis, &machine);
+		analysis_print_json(&analysis);
 	else
-		analysis_text(&analysis, outcome, &machine);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		fail("cannot write the report");
+		analysis_print(&analysis, outcome);
 	analysis_destroy(&analysis);
 	source_destroy(&source);
 	return 0;

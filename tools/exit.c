@@ -2,24 +2,9 @@
 /* `zsmalloc exit`: its arguments; then load, experiment, report. */
 #include "exit.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "cli.h"
-#include "experiment.h"
-#include "loading.h"
-#include "machine.h"
-#include "report.h"
-#include "source.h"
-
-enum {
-	KEY_PROCESSES = 'n',
-	KEY_RESIDENT = 'r',
-	KEY_ROUNDS = 'c',
-	KEY_ALGORITHM = 'a',
-	KEY_BUDGET = 'b',
-	KEY_JSON = 'j',
-};
+#include "util.h"
 
 enum {
 	MAX_PROCESSES = 1024,
@@ -29,21 +14,21 @@ enum {
 
 struct arguments {
 	struct experiment_options options;
-	struct loading loading;
+	struct source_options source;
 	bool json;
 };
 
 static const struct argp_option exit_options[] = {
-	{ "processes", KEY_PROCESSES, "N", 0, "Let so many processes exit at once; default 2", 0 },
-	{ "resident", KEY_RESIDENT, "PERCENT", 0,
+	{ "processes", 'n', "N", 0, "Let so many processes exit at once; default 2", 0 },
+	{ "resident", 'r', "PERCENT", 0,
 	  "Let so much of each address space be resident, not swapped; default 5", 0 },
-	{ "rounds", KEY_ROUNDS, "N", 0, "Exit so often under each policy; default 5", 0 },
-	{ "algorithm", KEY_ALGORITHM, "NAME", 0, "lz4 (default), lz4hc, zstd or deflate", 0 },
-	{ "budget", KEY_BUDGET, "SIZE", 0,
+	{ "rounds", 'c', "N", 0, "Exit so often under each policy; default 5", 0 },
+	{ "algorithm", 'a', "NAME", 0, "lz4 (default), lz4hc, zstd or deflate", 0 },
+	{ "budget", 'b', "SIZE", 0,
 	  "Uncompressed bytes that may wait in the deferred queue, or 'unlimited'; default: a "
 	  "pool's",
 	  0 },
-	{ "json", KEY_JSON, NULL, 0, "Report in JSON, with all rounds", 0 },
+	{ "json", 'j', NULL, 0, "Report in JSON, with all rounds", 0 },
 	{ 0 },
 };
 
@@ -54,25 +39,25 @@ static error_t parse_exit(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->loading;
+		state->child_inputs[0] = &arguments->source;
 		return 0;
-	case KEY_PROCESSES:
+	case 'n':
 		options->processes = (unsigned int)cli_number("--processes", arg, 1, MAX_PROCESSES);
 		return 0;
-	case KEY_RESIDENT:
+	case 'r':
 		options->resident = (unsigned int)cli_number("--resident", arg, 0, MAX_RESIDENT);
 		return 0;
-	case KEY_ROUNDS:
+	case 'c':
 		options->rounds = (unsigned int)cli_number("--rounds", arg, 1, MAX_ROUNDS);
 		return 0;
-	case KEY_ALGORITHM:
+	case 'a':
 		options->algorithm = arg;
 		return 0;
-	case KEY_BUDGET:
+	case 'b':
 		options->budget = strcmp(arg, "unlimited") == 0 ? SIZE_MAX :
 								  cli_size("--budget", arg);
 		return 0;
-	case KEY_JSON:
+	case 'j':
 		arguments->json = true;
 		return 0;
 	default:
@@ -81,7 +66,7 @@ static error_t parse_exit(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_child exit_children[] = {
-	{ &loading_argp, 0, NULL, 0 },
+	{ &source_argp, 0, NULL, 0 },
 	{ &cli_argp, 0, NULL, 0 },
 	{ 0 },
 };
@@ -123,15 +108,14 @@ static bool all_came_back(const struct experiment *experiment)
 static int judge(const struct experiment *experiment)
 {
 	if (experiment->mismatches)
-		fprintf(stderr, "zsmalloc: %zu pages came back changed\n", experiment->mismatches);
+		complain("pages came back changed: %zu", experiment->mismatches);
 	if (!all_came_back(experiment))
-		fprintf(stderr, "zsmalloc: the store is empty, but its memory did not come back\n");
+		complain("the store is empty, but its memory did not come back");
 	return experiment->mismatches || !all_came_back(experiment) ? STATUS_BROKEN : 0;
 }
 
 int command_exit(int argc, char **argv)
 {
-	static char name[] = "zsmalloc exit";
 	struct arguments arguments = {
 		.options = {
 			.algorithm = "lz4",
@@ -141,29 +125,24 @@ int command_exit(int argc, char **argv)
 		},
 	};
 	struct experiment experiment = { 0 };
-	struct machine machine;
 	struct source source;
 	int status;
 
-	argv[0] = name;
 	argp_parse(&exit_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
-	experiment_check_algorithm(arguments.options.algorithm);
+	check_algorithm(arguments.options.algorithm);
 
-	machine_read(&machine);
-	loading_run(&arguments.loading, taken_per_byte(&arguments.options), &source);
+	source_load(&source, &arguments.source, taken_per_byte(&arguments.options));
 	if (source.count < arguments.options.processes)
-		fail("%s: %zu pages are too few for %u processes", source.name, source.count,
-		     arguments.options.processes);
+		fail("%s: %zu pages are too few for %u processes; choose fewer --processes",
+		     source.name, source.count, arguments.options.processes);
 
 	experiment.options = arguments.options;
 	experiment.source = &source;
 	experiment_run(&experiment);
 	if (arguments.json)
-		report_json(&experiment, &machine);
+		experiment_print_json(&experiment);
 	else
-		report_table(&experiment, &machine);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		fail("cannot write the report");
+		experiment_print(&experiment);
 
 	status = judge(&experiment);
 	experiment_destroy(&experiment);

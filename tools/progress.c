@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A progress bar. Threads count their steps with one atomic addition. A thread that finds the bar
+ * A progress bar on stderr: only where stderr is a terminal, and only for work that has taken two
+ * seconds already. Threads count their steps with one atomic addition. A thread that finds the bar
  * out of date, and no other drawing, draws it.
  */
-#include "progress.h"
+#include "util.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <unistd.h>
-
-#include "clock.h"
-
-static const char full_bar[] = "########################################";
 
 static const uint64_t first_draw_ns = 2 * NS_PER_S;
 static const uint64_t redraw_ns = NS_PER_S / 10;
@@ -40,13 +34,13 @@ void progress_begin(const char *label, size_t total)
 
 static void draw(void)
 {
-	const int width = sizeof(full_bar) - 1;
 	size_t done = atomic_load(&bar.done);
 
 	if (done > bar.total)
 		done = bar.total;
-	fprintf(stderr, "\r%s [%-*.*s] %3zu %%", bar.label, width,
-		(int)(done * (size_t)width / bar.total), full_bar, done * 100 / bar.total);
+	fprintf(stderr, "\r%s ", bar.label);
+	print_bar(stderr, done, bar.total);
+	fprintf(stderr, " %3zu %%", done * 100 / bar.total);
 	bar.drawn = true;
 }
 

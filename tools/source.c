@@ -1,30 +1,97 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The pages of a source, in one mapping that fills up as they are loaded. */
+/*
+ * A source: the options that choose it, and how much there is room for. One mapping holds its pages
+ * and fills up as they are loaded.
+ */
 #include "source.h"
 
+#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "cli.h"
-#include "progress.h"
+#include "util.h"
 
-void source_create(struct source *source, size_t bytes)
+static const size_t default_size = (size_t)1 << 30;
+
+static const struct argp_option source_argp_options[] = {
+	{ "pid", 'p', "PID", 0, "Load the private memory of this process", 0 },
+	{ "size", 's', "SIZE", 0,
+	  "Load at most so many bytes (K, M, G and T are understood); default 1G, or less where "
+	  "memory is short",
+	  0 },
+	{ 0 },
+};
+
+static error_t parse_source(int key, char *arg, struct argp_state *state)
 {
-	memset(source, 0, sizeof(*source));
-	source->page_size = (size_t)sysconf(_SC_PAGESIZE);
+	struct source_options *options = state->input;
+
+	switch (key) {
+	case 'p':
+		options->pid = (pid_t)cli_number("--pid", arg, 1, INT_MAX);
+		return 0;
+	case 's':
+		options->size = cli_size("--size", arg);
+		return 0;
+	case ARGP_KEY_ARGS:
+		options->files = state->argv + state->next;
+		return 0;
+	case ARGP_KEY_END:
+		if (options->pid && options->files)
+			fail("give --pid or files, not both");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp source_argp = { .options = source_argp_options, .parser = parse_source };
+
+static size_t decide_size(const struct source_options *options, double taken)
+{
+	size_t wanted = options->size ? options->size : default_size;
+	double needed = taken * (double)wanted;
+	uint64_t bytes = 0;
+	double available;
+
+	if (!proc_bytes("/proc/meminfo", "MemAvailable", &bytes))
+		return wanted;
+	available = (double)bytes;
+	if (needed <= available)
+		return wanted;
+	if (options->size)
+		fail("not enough memory: %zu MiB take up to %.0f MiB, of which %.0f MiB are "
+		     "available; choose a smaller --size",
+		     wanted >> 20, needed / (1 << 20), available / (1 << 20));
+	return (size_t)(available / taken);
+}
+
+static void source_create(struct source *source, size_t bytes)
+{
+	*source = (struct source){ .page_size = (size_t)sysconf(_SC_PAGESIZE) };
 	source->room = bytes / source->page_size;
 	if (source->room == 0)
 		fail("a size of %zu bytes is less than a page of %zu", bytes, source->page_size);
 	source->pages = mmap(NULL, source->room * source->page_size, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (source->pages == MAP_FAILED)
-		source->pages = NULL;
 	source->hashes = calloc(source->room, sizeof(*source->hashes));
-	if (!source->pages || !source->hashes)
+	if (source->pages == MAP_FAILED || !source->hashes)
 		fail("no memory to load %zu bytes; choose a smaller --size", bytes);
+}
+
+void source_load(struct source *source, const struct source_options *options, double taken)
+{
+	source_create(source, decide_size(options, taken));
+	progress_begin("Loading", source->room);
+	if (options->pid)
+		source_load_process(source, options->pid);
+	else if (options->files)
+		source_load_files(source, options->files);
+	else
+		source_load_system(source);
+	progress_end();
 }
 
 void source_destroy(struct source *source)
@@ -49,4 +116,24 @@ void source_add(struct source *source)
 uint64_t source_hash(const struct source *source, const void *page)
 {
 	return XXH3_64bits(page, source->page_size);
+}
+
+void source_print(const struct source *source)
+{
+	printf("Loaded     %zu pages (%.1f MiB) of %s", source->count,
+	       mib(source->count * source->page_size), source->name);
+	if (source->files)
+		printf(": %zu file%s", source->files, source->files == 1 ? "" : "s");
+	if (!source_full(source))
+		printf(", which is all there is");
+	if (source->skipped)
+		printf("; %zu could not be read and were left out", source->skipped);
+	putchar('\n');
+}
+
+json_t *source_json(const struct source *source)
+{
+	return json_pack("{s:s, s:o, s:o, s:o}", "from", source->name, "pages",
+			 number(source->count), "files", number(source->files), "files_left_out",
+			 number(source->skipped));
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Real memory to store: pages of files or of a running process, each with the hash that tells
- * whether it came back unchanged.
+ * whether it came back unchanged. The user chooses it by options that `exit` and `analyze` share.
  *
  * What cannot be loaded ends the command with one line (fail()).
  */
 #ifndef TOOLS_SOURCE_H
 #define TOOLS_SOURCE_H
 
+#include <argp.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +26,21 @@ struct source {
 	char *name; /* where the pages come from, for people */
 };
 
-void source_create(struct source *source, size_t bytes);
+/* What the user chooses. */
+struct source_options {
+	size_t size; /* 0: the default */
+	pid_t pid; /* 0: none */
+	char **files; /* ended by NULL; NULL for none */
+};
+
+/* A child for a command's argp: --pid, --size and files. Its input is a struct source_options. */
+extern const struct argp source_argp;
+
+/*
+ * Creates a source and fills it. With what the command does later each byte takes @taken bytes of
+ * memory, which must be there.
+ */
+void source_load(struct source *source, const struct source_options *options, double taken);
 void source_destroy(struct source *source);
 
 /* What the files, and all files in the directories, of a NULL-ended list hold. */
@@ -39,6 +55,10 @@ void source_load_process(struct source *source, pid_t pid);
 /* For the loaders: the next page to fill, while there is room; and the note that it is filled. */
 unsigned char *source_next(struct source *source);
 void source_add(struct source *source);
+
+/* Tells what was loaded. */
+void source_print(const struct source *source);
+json_t *source_json(const struct source *source);
 
 uint64_t source_hash(const struct source *source, const void *page);
 

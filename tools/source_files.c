@@ -9,15 +9,13 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <search.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "proc.h"
 #include "source.h"
+#include "util.h"
 
 struct walk {
 	struct source *source;
@@ -62,7 +60,7 @@ static bool seen_before(struct walk *walk, const struct stat *stat)
 static void unreadable(struct walk *walk, const char *path, int error)
 {
 	if (!walk->lenient)
-		fail("cannot read '%s': %s", path, strerror(error));
+		fail("cannot read \"%s\": %s", path, strerror(error));
 	walk->source->skipped += error != ENOENT;
 }
 
@@ -127,7 +125,7 @@ static void visit(struct walk *walk, const FTSENT *entry)
 		break;
 	case FTS_DEFAULT:
 		if (entry->fts_level == FTS_ROOTLEVEL && !walk->lenient)
-			fail("'%s' is neither a file nor a directory", entry->fts_path);
+			fail("\"%s\" is neither a file nor a directory", entry->fts_path);
 		break;
 	default:
 		break;
@@ -146,7 +144,7 @@ static void walk_trees(struct walk *walk, char *const *paths)
 
 	tree = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
 	if (!tree)
-		fail("cannot read '%s': %s", paths[0], strerror(errno));
+		fail("cannot read \"%s\": %s", paths[0], strerror(errno));
 	while (!source_full(walk->source) && (entry = fts_read(tree)))
 		visit(walk, entry);
 	fts_close(tree);

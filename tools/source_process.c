@@ -6,13 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
 #include "source.h"
+#include "util.h"
 
 /* Bits of an entry of /proc/PID/pagemap. */
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)

@@ -4,12 +4,10 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "top_show.h"
+#include "util.h"
 #include "zsmalloc.h"
 
 struct arguments {
@@ -39,14 +37,10 @@ static error_t parse_top(int key, char *arg, struct argp_state *state)
 	case 'p':
 		arguments->pid = (pid_t)cli_number("--pid", arg, 1, INT_MAX);
 		return 0;
-	case ARGP_KEY_ARG:
-		fail("'zsmalloc top' takes options only, not '%s'; see its --help", arg);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
-
-static const struct argp_child top_children[] = { { &cli_argp, 0, NULL, 0 }, { 0 } };
 
 static const struct argp top_argp = {
 	.options = top_options,
@@ -58,7 +52,7 @@ static const struct argp top_argp = {
 	       "environment, or makes them with the option 'publish'; to you, if you may look into "
 	       "it: it is yours, or you are root.\n\n"
 	       "Exit status: 0; 2 if there is nothing to show.",
-	.children = top_children,
+	.children = cli_children,
 };
 
 static void refuse(int error, pid_t pid)
@@ -91,11 +85,9 @@ static bool any_pools(const struct reading *reading)
 
 int command_top(int argc, char **argv)
 {
-	static char name[] = "zsmalloc top";
 	struct arguments arguments = { .pid = 0 };
 	struct reading reading;
 
-	argv[0] = name;
 	argp_parse(&top_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
 	if (!arguments.once && !arguments.json && !isatty(STDOUT_FILENO))
 		fail("the output is not a terminal; use --once or --json");
@@ -112,11 +104,9 @@ int command_top(int argc, char **argv)
 		return 0;
 	}
 	if (arguments.json)
-		top_json(&reading);
+		top_print_json(&reading);
 	else
-		top_text(&reading, NULL, stdout);
+		top_print(&reading, NULL, stdout);
 	reading_free(&reading);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		fail("cannot write the report");
 	return 0;
 }

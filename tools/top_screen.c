@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A reading on a screen, taken anew every second: the lines of top_text(), as far as the screen has
+ * A reading on a screen, taken anew every second: the lines of top_print(), as far as there is
  * room.
  */
+#include "top.h"
+
 #include <curses.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "clock.h"
-#include "top_show.h"
+#include "util.h"
 
 enum {
 	ESCAPE = 27,
@@ -25,19 +25,12 @@ struct screen {
 	int top; /* the first line that is shown */
 };
 
-static _Noreturn void no_memory_for_screen(void)
-{
-	fail("no memory for the screen");
-}
-
 static void cut_lines(struct screen *screen, char *text)
 {
 	char *rest = text;
 
 	screen->lines = 0;
-	screen->line = calloc(strlen(text) + 1, sizeof(*screen->line));
-	if (!screen->line)
-		no_memory_for_screen();
+	screen->line = zeroed(strlen(text) + 1, sizeof(*screen->line), "the screen");
 	for (char *line = strsep(&rest, "\n"); rest; line = strsep(&rest, "\n"))
 		screen->line[screen->lines++] = line;
 }
@@ -50,10 +43,10 @@ static char *write_text(const struct screen *screen)
 	FILE *out = open_memstream(&text, &size);
 
 	if (!out)
-		no_memory_for_screen();
-	top_text(&screen->now, screen->before.programs ? &screen->before : NULL, out);
+		fail("no memory for the screen");
+	top_print(&screen->now, screen->before.programs ? &screen->before : NULL, out);
 	if (fclose(out) != 0)
-		no_memory_for_screen();
+		fail("no memory for the screen");
 	return text;
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /* The command `zsmalloc`: finds the subcommand that is asked for, and runs it. */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analyze.h"
 #include "classes.h"
-#include "cli.h"
 #include "exit.h"
 #include "top.h"
+#include "util.h"
 
 struct command {
 	const char *name;
@@ -60,16 +60,30 @@ static error_t parse_main(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child main_children[] = { { &cli_argp, 0, NULL, 0 }, { 0 } };
-
 static const struct argp main_argp = {
 	.parser = parse_main,
 	.args_doc = "COMMAND [ARGUMENT...]",
 	.doc = "Stores a great many compressed objects densely, and takes them back without "
 	       "making the caller wait.",
-	.children = main_children,
+	.children = cli_children,
 	.help_filter = help_filter,
 };
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	char *name = NULL;
+	int status;
+
+	if (asprintf(&name, "zsmalloc %s", command->name) < 0)
+		fail("no memory to begin with");
+	argv[0] = name;
+	command_begin(command->name);
+	status = command->run(argc, argv);
+	free(name);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		fail("cannot write the report");
+	return status;
+}
 
 int main(int argc, char **argv)
 {
@@ -79,9 +93,9 @@ int main(int argc, char **argv)
 	argv[0] = name;
 	argp_parse(&main_argp, argc, argv, CLI_ARGP_FLAGS | ARGP_IN_ORDER, NULL, &first);
 	if (first == 0)
-		fail("no command given; see 'zsmalloc --help'");
+		fail("no command given; see zsmalloc --help");
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[first], commands[i].name) == 0)
-			return commands[i].run(argc - first, argv + first);
-	fail("no such command: '%s'; see 'zsmalloc --help'", argv[first]);
+			return run(&commands[i], argc - first, argv + first);
+	fail("no such command: \"%s\"; see zsmalloc --help", argv[first]);
 }

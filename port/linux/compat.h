@@ -19,7 +19,7 @@
 #error "zsmalloc needs a kernel with CONFIG_ZSMALLOC: without it pages cannot be accounted"
 #endif
 #if IS_BUILTIN(CONFIG_ZSMALLOC) && !defined(ZS_BUILD_ANYWAY)
-#error "this kernel has its own zsmalloc built in (CONFIG_ZSMALLOC=y): a module can't take its place"
+#error "this kernel has zsmalloc built in (CONFIG_ZSMALLOC=y): a module can't take its place"
 #endif
 #define COMPAT_SERIES(major, minor)                                                                \
 	(LINUX_VERSION_CODE >> 8 == KERNEL_VERSION(major, minor, 0) >> 8)

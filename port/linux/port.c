@@ -100,9 +100,9 @@ void port_misuse(const char *pool, bool fatal, const char *function, const char 
 		 unsigned long handle)
 {
 	if (handle)
-		pr_err("%s: pool '%s': %s %#lx\n", function, pool ? pool : "", what, handle);
+		pr_err("pool \"%s\": %s: %s %#lx\n", pool ? pool : "", function, what, handle);
 	else
-		pr_err("%s: pool '%s': %s\n", function, pool ? pool : "", what);
+		pr_err("pool \"%s\": %s: %s\n", pool ? pool : "", function, what);
 	WARN_ON_ONCE(true);
 }
 

@@ -89,7 +89,8 @@ void port_debug_failed(const char *condition, const char *where)
 void port_debug_taken(struct port_lock *lock)
 {
 	if (debug_held >> lock->rank) {
-		fprintf(stderr, "zsmalloc: lock of rank %d taken while ranks %#x are held\n",
+		fprintf(stderr,
+			"zsmalloc: port_lock: lock of rank %d taken while ranks %#x are held\n",
 			lock->rank, debug_held);
 		abort();
 	}

@@ -4,7 +4,8 @@
 # What the command `zsmalloc` promises to people and scripts: arguments, exit statuses, one line for
 # every error, valid JSON, nothing but the report when it is piped.
 #
-# Usage: test_command.sh ZSMALLOC BROKEN, where BROKEN is the command on a store that damages a page.
+# Usage: test_command.sh ZSMALLOC BROKEN
+# BROKEN is the command on a store that damages a page.
 set -u
 
 zsmalloc=$1
@@ -60,7 +61,7 @@ test_help() {
 		answers "  $command" --help
 		answers "Usage: zsmalloc $command" "$command" --help
 		answers 'zsmalloc 0.' "$command" --version
-		refuses "'--frobnicate'" "$command" --frobnicate
+		refuses "zsmalloc: $command: bad option \"--frobnicate\"" "$command" --frobnicate
 	done
 	answers 'zsmalloc 0.' --version
 	for option in pid size processes resident rounds algorithm budget json; do
@@ -73,9 +74,9 @@ test_help() {
 
 test_bad_arguments() {
 	refuses 'no command given'
-	refuses "no such command: 'leave'" leave
-	refuses "'--frobnicate'" --frobnicate
-	refuses "'--size'" exit --size
+	refuses 'no such command: "leave"' leave
+	refuses 'zsmalloc: bad option "--frobnicate"' --frobnicate
+	refuses 'zsmalloc: exit: bad option "--size"' exit --size
 	for bad in 0 -1 x 5X 1MM 1.5G '' 99999999999999999999 99999999T; do
 		refuses '--size takes' exit --size="$bad"
 	done
@@ -87,24 +88,24 @@ test_bad_arguments() {
 	refuses '--processes takes' exit --processes=1025
 	refuses '--resident takes' exit --resident=91
 	refuses '--pid takes' exit --pid=init
-	refuses "unknown algorithm 'zip'" exit --algorithm=zip
+	refuses 'unknown algorithm "zip"' exit --algorithm=zip
 	refuses 'not both' exit --pid=1 /bin/sh
 	refuses 'not both' analyze --pid=1 /bin/sh
 	refuses '--size takes' analyze --size=some
 	refuses 'memory' analyze --size 100000T
-	refuses "unknown algorithm 'zip'" analyze --algorithm=zip
-	refuses "cannot write '$dir/none/plot.svg'" analyze --plot="$dir/none/plot.svg"
+	refuses 'unknown algorithm "zip"' analyze --algorithm=zip
+	refuses "cannot write \"$dir/none/plot.svg\"" analyze --plot="$dir/none/plot.svg"
 	for bad in 0 33 x ''; do
 		refuses '--chain takes' classes --chain="$bad"
 	done
-	refuses "'all'" classes all
+	refuses 'not "all"' classes all
 }
 
 test_unreadable() {
 	: >"$dir/empty"
 	mkdir "$dir/folder"
-	refuses "cannot read '$dir/none'" exit "$dir/none"
-	refuses "cannot read '$dir/none'" analyze "$dir/none"
+	refuses "cannot read \"$dir/none\"" exit "$dir/none"
+	refuses "cannot read \"$dir/none\"" analyze "$dir/none"
 	refuses 'nothing to analyze' analyze "$dir/empty"
 	refuses 'no such process' analyze --pid 2147483647
 	refuses 'too few' exit "$dir/empty"
@@ -119,7 +120,7 @@ test_forbidden() {
 	chmod 0 "$dir/secret"
 	chmod 755 "$dir"
 	if [ "$(id -u)" -ne 0 ]; then
-		refuses "cannot read '$dir/secret'" exit "$dir/secret"
+		refuses "cannot read \"$dir/secret\"" exit "$dir/secret"
 		refuses 'may not be read' exit --pid 1
 		return
 	fi
@@ -148,6 +149,7 @@ test_json() {
 		import json, sys
 		report = json.load(open(sys.argv[1]))
 		pages = report["loaded"]["pages"]
+		page = report["machine"]["page_size"]
 		assert report["hash_mismatches"] == 0
 		assert report["machine"]["cores"] > 0
 		assert report["resident_pages"] > 0
@@ -160,7 +162,7 @@ test_json() {
 		    for round in policy["rounds"]:
 		        assert len(round["exits"]) == 3
 		        assert sum(exit["swapped_pages"] for exit in round["exits"]) == pages
-		        assert round["stored"]["orig_data_size"] == pages * report["machine"]["page_size"]
+		        assert round["stored"]["orig_data_size"] == pages * page
 		        assert not round["gave_up"]
 		        assert round["store_empty"] <= round["compressed_back"]
 		        for exit in round["exits"]:
@@ -183,7 +185,8 @@ test_files() {
 	ln -s . "$dir/tree/loop"
 	head -c "$page" /dev/zero >"$dir/tree/zeros"
 	[ "$(pages_of "$dir/tree")" = 7 ] || fault 'a tree of 7 pages'
-	[ "$(pages_of "$dir/tree/a" "$dir/tree" "$dir/tree/c")" = 7 ] || fault 'one file, three names'
+	[ "$(pages_of "$dir/tree/a" "$dir/tree" "$dir/tree/c")" = 7 ] ||
+		fault 'one file, three names'
 	[ "$(pages_of --size $((page * 4)) "$dir/tree")" = 4 ] || fault 'four pages of a tree of 7'
 }
 
@@ -226,10 +229,10 @@ test_analyze_json() {
 	"$zsmalloc" analyze --json "$@" >"$dir/analyze" || fault 'analyze --json'
 	for algorithm in lz4 lz4hc zstd deflate; do
 		run "$zsmalloc" exit --json --rounds 1 --algorithm "$algorithm" "$@"
-		python3 - "$dir/analyze" "$dir/out" "$algorithm" <<-'END' || fault "analyze, $algorithm"
+		python3 - "$dir/analyze" "$dir/out" "$algorithm" <<-'END' ||
 			import json, sys
 			report, exits = (json.load(open(name)) for name in sys.argv[1:3])
-			found, = (one for one in report["algorithms"] if one["algorithm"] == sys.argv[3])
+			found, = (o for o in report["algorithms"] if o["algorithm"] == sys.argv[3])
 			stored = exits["policies"]["deferred"]["rounds"][0]["stored"]
 			page = report["machine"]["page_size"]
 			pages = report["loaded"]["pages"]
@@ -239,7 +242,8 @@ test_analyze_json() {
 			assert found["objects"] == pages - report["same_filled_pages"]
 			assert abs(found["ratio"] - pages * page / found["compressed"]) < 1e-9
 			assert sum(size["pages"] for size in found["sizes"]) == found["objects"]
-			assert sum(s["pages"] * s["size"] for s in found["sizes"]) == found["compressed"]
+			stored_bytes = sum(s["pages"] * s["size"] for s in found["sizes"])
+			assert stored_bytes == found["compressed"]
 			memory = [chain["memory"] for chain in found["chains"]]
 			assert [chain["pages"] for chain in found["chains"]] == list(range(1, 33))
 			assert memory[-1] == stored["mem_used_total"]
@@ -247,9 +251,11 @@ test_analyze_json() {
 			classes = found["classes"]
 			assert sum(c["objects"] for c in classes) == found["objects"]
 			assert sum(c["pages"] for c in classes) * page == memory[-1]
-			waste = sum(c["waste_rounding"] + c["waste_tails"] + c["waste_free"] for c in classes)
+			waste = sum(c["waste_rounding"] + c["waste_tails"] + c["waste_free"]
+			            for c in classes)
 			assert memory[-1] == found["compressed"] + waste
 		END
+			fault "analyze, $algorithm"
 	done
 }
 
@@ -269,7 +275,7 @@ test_plot() {
 			"$dir/plot" || fault 'a plot that is no SVG'
 	fi
 	printf '#!/bin/sh\nexit 1\n' >"$dir/bin/gnuplot"
-	refused_by 'could not draw' env PATH="$dir/bin:$PATH" "$zsmalloc" analyze \
+	refused_by 'gnuplot failed' env PATH="$dir/bin:$PATH" "$zsmalloc" analyze \
 		--plot "$dir/plot" "$dir/program"
 	refused_by 'install gnuplot' env PATH=/none "$zsmalloc" analyze \
 		--plot "$dir/plot" "$dir/program"
@@ -300,7 +306,7 @@ test_classes() {
 	done
 }
 
-# What it shows of programs that publish is in tests/test_top.c.
+# What it shows of programs that publish is in tests/command/test_top.c.
 test_top() {
 	refuses 'not a terminal' top
 	refuses 'no such process' top --once --pid 2147483647
@@ -311,7 +317,8 @@ test_top() {
 # The status is for scripts, which do not read the report.
 test_damage() {
 	run "$broken" exit --rounds 1 --size 1M
-	if [ "$status" -ne 1 ] || ! grep -q '^zsmalloc: .*came back changed' "$dir/err" ||
+	if [ "$status" -ne 1 ] ||
+	   ! grep -q '^zsmalloc: exit: pages came back changed: [1-9]' "$dir/err" ||
 	   ! grep -qE 'hash mismatches: [1-9]' "$dir/out"; then
 		fault "a damaged page: status $status, wanted 1"
 	fi

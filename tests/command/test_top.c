@@ -97,7 +97,7 @@ static void test_nonsense(void **state)
 	strcpy(pool->name, "\033[2Jname");
 	top = run_top(getpid(), "--once", 0);
 	assert_int_equal(top.status, 0);
-	assert_non_null(strstr(top.out, "'?[2Jname'"));
+	assert_non_null(strstr(top.out, "\"?[2Jname\""));
 	assert_null(strchr(top.out, '\033'));
 	top_free(&top);
 	unshare_all(shared, file);
@@ -134,7 +134,7 @@ static void test_text(void **state)
 	pool->class[0].zspages[7] = 1;
 	top = run_top(getpid(), "--once", 0);
 	assert_int_equal(top.status, 0);
-	assert_non_null(strstr(top.out, "pool 'text'\n"));
+	assert_non_null(strstr(top.out, "pool \"text\"\n"));
 	assert_non_null(strstr(top.out, "3.0 KiB in 3 objects; resident 4.0 KiB, overhead 33.3 %"));
 	assert_non_null(strstr(top.out, "7 of 11 pending; 17 fallbacks"));
 	assert_non_null(strstr(top.out, "13 of 20 queued, in 5 drains, the longest 2.5 ms"));
@@ -235,8 +235,8 @@ static void test_arguments(void **state)
 	assert_top_refuses(0, "--pid=me", 0, "--pid takes");
 	assert_top_refuses(0, "--pid=2147483647", 0, "not a terminal");
 	assert_top_refuses(2147483647, "--once", 0, "no such process");
-	assert_top_refuses(0, "--twice", 0, "'--twice'");
-	assert_top_refuses(0, "pool", 0, "'pool'");
+	assert_top_refuses(0, "--twice", 0, "\"--twice\"");
+	assert_top_refuses(0, "pool", 0, "\"pool\"");
 }
 
 int main(int argc, char **argv)

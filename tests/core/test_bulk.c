@@ -11,17 +11,6 @@ static size_t size_of(size_t i)
 	return 1 + i * 7919 % page_size();
 }
 
-static void shuffle(unsigned long *handles, size_t count, uint64_t *seed)
-{
-	for (size_t i = count - 1; i > 0; i--) {
-		size_t j = next_random(seed) % (i + 1);
-		unsigned long other = handles[j];
-
-		handles[j] = handles[i];
-		handles[i] = other;
-	}
-}
-
 /* All sizes, in random order, in parts of every length. */
 static void test_any_number(void **state)
 {
@@ -33,7 +22,7 @@ static void test_any_number(void **state)
 	(void)state;
 	for (size_t i = 0; i < OBJECTS; i++)
 		handles[i] = object_alloc(pool, size_of(i));
-	shuffle(handles, OBJECTS, &seed);
+	shuffle(handles, OBJECTS, seed);
 	for (; count < OBJECTS; count += part, part = (part * 2 + 1) % 5000) {
 		part = part < OBJECTS - count ? part : OBJECTS - count;
 		zs_free_bulk(pool, handles + count, part);

@@ -12,7 +12,7 @@
 #include <errno.h>
 
 #include "invariants.h"
-#include "random.h"
+#include "seed.h"
 #include "zsmalloc.h"
 
 #define OPERATIONS 150000 /* unless TEST_OPERATIONS says otherwise */
@@ -47,7 +47,7 @@ static size_t pins; /* reads under way in all pools */
 
 static uint64_t below(struct model *model, uint64_t limit)
 {
-	return next_random(&model->random) % limit;
+	return random_below(&model->random, limit);
 }
 
 /* Short runs are more likely. */

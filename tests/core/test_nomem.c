@@ -14,7 +14,7 @@
 #include "invariants.h"
 #include "nomem.h"
 #include "pool.h"
-#include "random.h"
+#include "seed.h"
 #include "table.h"
 
 #define OBJECTS 500

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #include "invariants.h"
-#include "random.h"
+#include "seed.h"
 #include "zsmalloc.h"
 
 #define OPERATIONS 60000 /* of each thread, unless TEST_OPERATIONS says otherwise */

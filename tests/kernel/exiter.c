@@ -22,8 +22,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../../common/clock.h"
 
 #define STEP (32UL << 20) /* is filled and swapped out at once */
 
@@ -33,14 +34,6 @@ static void die(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000ULL + (uint64_t)time.tv_nsec;
 }
 
 /* Every time that the file has been used up, its bytes move on by some: pages are not repeated. */
@@ -87,10 +80,10 @@ static void process(size_t size, size_t from, const char *file, size_t file_size
 	resident = pages_resident(memory, size);
 	if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
 		die("exiter: pipe");
-	start = now();
+	start = now_ns();
 	munmap(memory, size);
 	printf("munmap %zu %llu\n", size / page_size - resident,
-	       (unsigned long long)(now() - start));
+	       (unsigned long long)(now_ns() - start));
 	if (resident > size / page_size / 20)
 		exit(1);
 }

@@ -18,7 +18,8 @@ load()
 		case $module in
 		zsmalloc) insmod "${1:-/ours/zsmalloc.ko}" ;;
 		brd) [ -d /sys/module/brd ] || insmod /modules/brd.ko rd_nr=1 rd_size=393216 ;;
-		*) [ -d "/sys/module/$(echo "$module" | tr - _)" ] || insmod "/modules/$module.ko" ;;
+		*) [ -d "/sys/module/$(echo "$module" | tr - _)" ] ||
+			insmod "/modules/$module.ko" ;;
 		esac || fail "loading $module"
 	done
 }

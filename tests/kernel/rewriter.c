@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../common/random.h"
+
 #define BLOCK (1UL << 20)
 
 /* The writers share it. */
@@ -36,20 +38,12 @@ static void die(const char *what)
 	exit(1);
 }
 
-static uint64_t random_next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
 /* Writes each block of one file PASSES times over, each time with other noise. */
 static void rewrite(const char *directory, unsigned long number, unsigned long blocks,
 		    unsigned long passes, struct counts *counts)
 {
 	uint64_t *noise = aligned_alloc(4096, BLOCK);
-	uint64_t state = 88172645463325252ULL + number;
+	uint64_t state = RANDOM_SEED + number;
 	char path[256];
 	int file;
 
@@ -58,9 +52,9 @@ static void rewrite(const char *directory, unsigned long number, unsigned long b
 	if (file < 0 || !noise)
 		die("rewriter: open");
 	for (size_t i = 0; i < BLOCK / sizeof(*noise); i++)
-		noise[i] = random_next(&state);
+		noise[i] = next_random(&state);
 	for (unsigned long i = 0; i < blocks * (1 + passes); i++) {
-		uint64_t change = random_next(&state);
+		uint64_t change = next_random(&state);
 
 		for (size_t j = 0; j < BLOCK / sizeof(*noise); j++)
 			noise[j] ^= change;

@@ -214,8 +214,8 @@ static void test_pending(void **state)
 	for (size_t i = 0; i < 7; i++)
 		zs_free_deferred(pool, handles[i]);
 	programs = programs_shown(getpid());
-	assert_int_equal(number_of(only_pool_of(programs), "objects"),
-			 10); /* with those that wait */
+	/* With those that wait. */
+	assert_int_equal(number_of(only_pool_of(programs), "objects"), 10);
 	assert_int_equal(number_of(json_object_get(only_pool_of(programs), "deferred"), "pending"),
 			 7);
 	check_deferred(only_pool_of(programs), pool);

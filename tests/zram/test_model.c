@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * A random run of every call of the store against a plain model: an array of the pages' seeds. The
- * run prints its seed, see random.h.
+ * run prints its seed, see seed.h.
  */
 #include "zram_pages.h"
 

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * What the commands share: see util.h.
+ *
+ * argp parses the options; but its own errors take two lines, and its exit status is its own. So a
+ * child parser here handles errors, --help and --version.
+ */
+#include "util.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "zsmalloc.h"
+
+static const char *command; /* NULL until it is known */
+
+void command_begin(const char *name)
+{
+	command = name;
+}
+
+static void say(const char *format, va_list args)
+{
+	progress_end();
+	fputs("zsmalloc: ", stderr);
+	if (command)
+		fprintf(stderr, "%s: ", command);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+void complain(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
+
+void fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	exit(STATUS_TROUBLE);
+}
+
+void *zeroed(size_t count, size_t size, const char *what)
+{
+	void *memory = calloc(count, size);
+
+	if (!memory)
+		fail("no memory for %s", what);
+	return memory;
+}
+
+enum {
+	KEY_VERSION = 0x100,
+};
+
+static const struct argp_option cli_options[] = {
+	{ .name = "help", .key = 'h', .doc = "Say this, and exit" },
+	{ .name = "version", .key = KEY_VERSION, .doc = "Say the version, and exit" },
+	{ 0 },
+};
+
+static error_t parse_cli(int key, char *arg, struct argp_state *state)
+{
+	(void)arg;
+	switch (key) {
+	case 'h':
+		argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP, state->name);
+		exit(0);
+	case KEY_VERSION:
+		puts("zsmalloc " ZS_VERSION);
+		exit(0);
+	case ARGP_KEY_ARGS: /* and no other parser took them */
+		fail("takes options only, not \"%s\"; see %s --help", state->argv[state->next],
+		     state->name);
+	case ARGP_KEY_ERROR:
+		fail("bad option \"%s\", or its value is missing; see %s --help",
+		     state->argv[state->next - 1], state->name);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp cli_argp = { .options = cli_options, .parser = parse_cli };
+const struct argp_child cli_children[] = { { &cli_argp, 0, NULL, 0 }, { 0 } };
+
+/* Reads digits alone: strtoull() would take a sign and blanks too. */
+static bool read_digits(const char *text, unsigned long long *number, char **end)
+{
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*number = strtoull(text, end, 10);
+	return errno == 0;
+}
+
+unsigned long cli_number(const char *option, const char *text, unsigned long min, unsigned long max)
+{
+	unsigned long long value = 0;
+	char *end = NULL;
+
+	if (!read_digits(text, &value, &end) || *end || value < min || value > max)
+		fail("%s takes a number from %lu to %lu, not \"%s\"", option, min, max, text);
+	return (unsigned long)value;
+}
+
+size_t cli_size(const char *option, const char *text)
+{
+	static const char suffixes[] = "KMGT";
+	const size_t max = SIZE_MAX >> 6; /* leaves room to reckon with */
+	unsigned long long value = 0;
+	char *end = NULL;
+
+	if (read_digits(text, &value, &end)) {
+		const char *suffix = *end ? strchr(suffixes, *end) : NULL;
+		unsigned int shift = suffix ? 10 * (unsigned int)(suffix - suffixes + 1) : 0;
+
+		if (suffix)
+			end++;
+		if (!*end && value > 0 && value <= max >> shift)
+			return (size_t)value << shift;
+	}
+	fail("%s takes a size such as 500M or 2G, not \"%s\"", option, text);
+}
+
+struct zram *create_store(struct zram_options options)
+{
+	struct zram *store;
+
+	options.size = sizeof(options);
+	store = zram_create(&options);
+	if (!store)
+		fail("no memory for a store: %s", strerror(errno));
+	return store;
+}
+
+bool algorithm_exists(const char *algorithm)
+{
+	const struct zram_options options = {
+		.size = sizeof(options),
+		.disksize = 1,
+		.algorithm = algorithm,
+	};
+	struct zram *store = zram_create(&options);
+
+	if (!store && errno == EINVAL)
+		return false;
+	if (!store)
+		fail("no memory for a store: %s", strerror(errno));
+	zram_destroy(store);
+	return true;
+}
+
+void check_algorithm(const char *algorithm)
+{
+	if (!algorithm_exists(algorithm))
+		fail("unknown algorithm \"%s\"; there are lz4, lz4hc, zstd and deflate", algorithm);
+}
+
+bool proc_field(const char *path, const char *key, char *value, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	bool found = false;
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!file)
+		return false;
+	while (!found && getline(&line, &room, file) > 0) {
+		const char *colon = strchr(line, ':');
+
+		if (!colon || strncmp(line, key, strlen(key)) != 0)
+			continue;
+		colon += 1 + strspn(colon + 1, " \t");
+		snprintf(value, size, "%.*s", (int)strcspn(colon, "\n"), colon);
+		found = true;
+	}
+	free(line);
+	fclose(file);
+	return found;
+}
+
+bool proc_bytes(const char *path, const char *key, uint64_t *bytes)
+{
+	char value[64];
+
+	if (!proc_field(path, key, value, sizeof(value)))
+		return false;
+	*bytes = strtoull(value, NULL, 10) * 1024;
+	return true;
+}
+
+unsigned int usable_cores(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return (unsigned int)CPU_COUNT(&set);
+	return (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
+/* The machine that the figures come from. */
+struct machine {
+	char cpu[128];
+	char kernel[128]; /* name and release */
+	unsigned int cores;
+	size_t page_size;
+};
+
+static struct machine this_machine(void)
+{
+	struct machine machine = {
+		.cores = usable_cores(),
+		.page_size = (size_t)sysconf(_SC_PAGESIZE),
+	};
+	struct utsname name;
+
+	uname(&name);
+	if (!proc_field("/proc/cpuinfo", "model name", machine.cpu, sizeof(machine.cpu)))
+		snprintf(machine.cpu, sizeof(machine.cpu), "%s", name.machine);
+	snprintf(machine.kernel, sizeof(machine.kernel), "%.60s %.60s", name.sysname, name.release);
+	return machine;
+}
+
+void print_machine(void)
+{
+	struct machine machine = this_machine();
+
+	printf("zsmalloc %s %s on %s, %u core%s, %s, pages of %zu bytes\n\n", ZS_VERSION, command,
+	       machine.cpu, machine.cores, machine.cores == 1 ? "" : "s", machine.kernel,
+	       machine.page_size);
+}
+
+void print_bar(FILE *out, uint64_t part, uint64_t whole)
+{
+	static const char full[] = "########################################";
+	const unsigned int length = sizeof(full) - 1;
+
+	if (part > whole)
+		part = whole;
+	fprintf(out, "[%-*.*s]", (int)length, whole ? (int)(part * length / whole) : 0, full);
+}
+
+json_t *number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+void append(json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, value) != 0)
+		fail("no memory for the report");
+}
+
+json_t *machine_json(void)
+{
+	struct machine machine = this_machine();
+
+	return json_pack("{s:s, s:s, s:o, s:o}", "cpu", machine.cpu, "kernel", machine.kernel,
+			 "cores", number(machine.cores), "page_size", number(machine.page_size));
+}
+
+void print_json(json_t *report)
+{
+	if (!report || json_dumpf(report, stdout, JSON_INDENT(2)) != 0)
+		fail("cannot write the report");
+	putchar('\n');
+	json_decref(report);
+}
