@@ -90,7 +90,8 @@ const char *pool_fault(const struct zs_pool *pool)
 	const char *fault = NULL;
 
 	for (u32 i = 0; i < pool->table->count && !fault; i++)
-		fault = class_fault(&pool->class[i]);
+		if (pool_class(pool, i))
+			fault = class_fault(&pool->class[i]);
 	return fault;
 }
 

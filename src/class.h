@@ -3,7 +3,8 @@
  * Size classes: all objects of one slot size, and the zspages that hold them.
  *
  * How sizes are cut into classes depends on the longest chain alone: a class table has that, and
- * the pools share it. A pool's own classes have the lists and the counts.
+ * the pools share it. A pool's own classes have the lists and the counts. A class is zeroed memory,
+ * which takes nothing, until its first object comes.
  */
 #ifndef ZS_CLASS_H
 #define ZS_CLASS_H
@@ -37,7 +38,7 @@ struct class_table {
 };
 
 struct size_class {
-	/* What a free touches. */
+	/* What a free touches. All that is constant is so from class_open() on. */
 	u64 objects; /* written under the lock, read without */
 	struct zspage *group[ZS_GROUPS + 1]; /* the first zspage of each group, and the full ones */
 	struct geometry geometry; /* constant */
@@ -46,7 +47,7 @@ struct size_class {
 	u16 index; /* constant */
 	/* The other line. */
 	struct port_lock *lock; /* constant; protects all that is not: see pool.h */
-	struct zs_pool *pool; /* constant */
+	struct zs_pool *pool; /* constant; NULL until the first object: see class_open() */
 	atomic64_t *pages; /* constant: the pool's count of the pages that its zspages hold */
 	u64 zspages; /* written under the lock, read without */
 	u64 held; /* pages that the zspages hold more than if they were empty */
@@ -83,10 +84,15 @@ static inline u32 class_group(const struct size_class *class, u32 inuse)
 	return inuse * class->group_scale / GROUP_ONE;
 }
 
-/* Returns the pages that a zspage of the class holds while nothing is stored from slot @end on. */
+/* Returns the pages that a zspage holds while nothing is stored from slot @end on. */
+static inline u32 geometry_held(struct geometry geometry, u32 end)
+{
+	return port_chain_held(geometry.pages, (size_t)end * geometry.size);
+}
+
 static inline u32 class_held(const struct size_class *class, u32 end)
 {
-	return port_chain_held(class->geometry.pages, (size_t)end * class->geometry.size);
+	return geometry_held(class->geometry, end);
 }
 
 #endif /* ZS_CLASS_H */

@@ -242,7 +242,8 @@ unsigned long pool_compact(struct zs_pool *pool)
 		return 0;
 	drain_flush();
 	for (u32 i = 0; i < pool->table->count; i++)
-		class_compact(&pool->class[i], &freed);
+		if (pool_class(pool, i))
+			class_compact(&pool->class[i], &freed);
 	freed = count_freed(pool, freed);
 	port_assert(!pool_fault(pool));
 	runtime_work_in(port_store_trim(&runtime.zspages.store, true));
@@ -278,10 +279,11 @@ static int pool_compact_some(struct zs_pool *pool)
 	if (!pool_is_sparse(pool))
 		return -1;
 	while (classes < pool->table->count && took < COMPACT_MOMENT_NS) {
-		struct size_class *class = &pool->class[pool->compact_next];
+		struct size_class *class = pool_class(pool, pool->compact_next);
 
-		if (class_compact_one(class, 0, &freed) != COMPACTED_ONE) {
-			class_settle(class, &freed);
+		if (!class || class_compact_one(class, 0, &freed) != COMPACTED_ONE) {
+			if (class)
+				class_settle(class, &freed);
 			pool->compact_next = (pool->compact_next + 1) % pool->table->count;
 			classes++;
 		}

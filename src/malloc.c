@@ -9,6 +9,25 @@
 
 #define DRAIN_BATCHES 8 /* that are freed, at most, before a class takes a new zspage */
 
+/* Makes a class what it is, for its first object. */
+static noinline void class_open(struct zs_pool *pool, struct size_class *class)
+{
+	u32 index = (u32)(class - pool->class);
+	/* Neighbouring classes, and the same class of many pools, have different locks. */
+	u8 number = (u8)((pool->tag * 37 + index) % ZS_LOCKS);
+
+	port_lock(class_lock_at(number));
+	if (!class->pool) {
+		class_init(class, index, pool->table->geometry[index]);
+		class->lock_number = number;
+		class->lock = class_lock_at(number);
+		class->tag = (u16)pool->tag;
+		class->pages = &pool->pages;
+		smp_store_release(&class->pool, pool); /* pairs with pool_class() */
+	}
+	port_unlock(class_lock_at(number));
+}
+
 /* Gives the class one more zspage, unless it has got room meanwhile. */
 static int class_grow(struct size_class *class, gfp_t flags, int nid)
 {
@@ -108,6 +127,8 @@ unsigned long pool_malloc(struct zs_pool *pool, size_t size, gfp_t flags, int ni
 	if (unlikely(size > PORT_PAGE_SIZE))
 		return (unsigned long)-ENOSPC;
 	class = &pool->class[class_for(pool->table, size)];
+	if (unlikely(!smp_load_acquire(&class->pool))) /* pairs with class_open() */
+		class_open(pool, class);
 	for (;;) {
 		unsigned long handle = 0;
 

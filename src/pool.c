@@ -114,17 +114,6 @@ static void pool_init(struct zs_pool *pool, const char *name, const struct pool_
 		pool->name[i] = name[i];
 	pool->misuse_is_fatal = config->misuse_is_fatal;
 	pool->compact_share = config->compact_share;
-	for (u32 i = 0; i < pool->table->count; i++) {
-		struct size_class *class = &pool->class[i];
-
-		class_init(class, i, pool->table->geometry[i]);
-		/* Neighbouring classes, and the same class of many pools, have different locks. */
-		class->lock_number = (u8)((pool->tag * 37 + i) % ZS_LOCKS);
-		class->lock = class_lock_at(class->lock_number);
-		class->pool = pool;
-		class->tag = (u16)pool->tag;
-		class->pages = &pool->pages;
-	}
 }
 
 /* The queue has the largest capacity and the shortest delay of its pools. */
@@ -222,7 +211,7 @@ void pool_destroy(struct zs_pool *pool)
 	drain_flush();
 	port_assert(!pool_fault(pool));
 	for (u32 i = 0; i < pool->table->count; i++)
-		for (u32 group = 0; group <= ZS_FULL; group++)
+		for (u32 group = 0; pool_class(pool, i) && group <= ZS_FULL; group++)
 			while (class_clear_out(&pool->class[i], group))
 				;
 	tag_put(pool);

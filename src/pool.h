@@ -120,6 +120,15 @@ static inline struct zs_pool *pool_at(u32 tag)
 	return smp_load_acquire((struct zs_pool **)table_at(&runtime.pools, tag, sizeof(void *)));
 }
 
+/* Returns a class of a pool, or NULL if it never had an object. */
+static inline struct size_class *pool_class(const struct zs_pool *pool, u32 index)
+{
+	const struct size_class *class = &pool->class[index];
+
+	/* Pairs with class_open(). */
+	return smp_load_acquire(&class->pool) ? (struct size_class *)class : NULL;
+}
+
 /* Returns the objects of a pool, as its classes count them. */
 static inline u64 pool_objects(const struct zs_pool *pool)
 {

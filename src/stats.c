@@ -64,7 +64,7 @@ unsigned long pool_total_pages(const struct zs_pool *pool)
 /* Returns the smallest size of an object that takes a whole page, bytes. */
 size_t pool_huge_size(const struct zs_pool *pool)
 {
-	return pool->class[pool->table->count - 2].geometry.size + 1UL;
+	return pool->table->geometry[pool->table->count - 2].size + 1UL;
 }
 
 /* Returns the index of the size class for objects of @size bytes; the largest above a page. */
@@ -73,33 +73,34 @@ unsigned int pool_class_index(const struct zs_pool *pool, size_t size)
 	return class_for(pool->table, size < PORT_PAGE_SIZE ? size : PORT_PAGE_SIZE);
 }
 
-/* Returns the pages that a number of objects of a class hold when they are as close as can be. */
-static u64 pages_needed(const struct size_class *class, u64 objects)
+/* Returns the pages that a number of objects hold when they are as close as can be. */
+static u64 pages_needed(struct geometry geometry, u64 objects)
 {
-	u32 slots = class->geometry.slots;
+	u32 slots = geometry.slots;
 	u32 rest = (u32)(objects % slots);
 
-	return objects / slots * class_held(class, slots) + (rest ? class_held(class, rest) : 0);
+	return objects / slots * geometry_held(geometry, slots) +
+	       (rest ? geometry_held(geometry, rest) : 0);
 }
 
 /* Prints a row, and adds it to @total. */
-static void show_class(const struct size_class *class, const struct class_count *count,
+static void show_class(u32 index, struct geometry geometry, const struct class_count *count,
 		       struct class_count *total, u64 *sums, struct port_out *out)
 {
-	u64 zspages = 0, needed = pages_needed(class, count->objects);
+	u64 zspages = 0, needed = pages_needed(geometry, count->objects);
 	u64 slots, freeable;
 
-	port_print(out, " %5u %5u", class->index, class->geometry.size);
+	port_print(out, " %5u %5u", index, geometry.size);
 	for (unsigned int i = 0; i < POOL_TENTHS; i++) {
 		port_print(out, " %6u", count->zspages[i]);
 		zspages += count->zspages[i];
 		total->zspages[i] += count->zspages[i];
 	}
-	slots = zspages * class->geometry.slots;
+	slots = zspages * geometry.slots;
 	freeable = count->pages > needed ? count->pages - needed : 0;
 	port_print(out, " %13llu %10llu %10llu %16u %8llu\n", (unsigned long long)slots,
 		   (unsigned long long)count->objects, (unsigned long long)count->pages,
-		   class->geometry.pages, (unsigned long long)freeable);
+		   geometry.pages, (unsigned long long)freeable);
 	total->objects += count->objects;
 	sums[0] += slots;
 	sums[1] += count->pages;
@@ -128,7 +129,7 @@ void pool_show_classes(const struct zs_pool *pool, struct port_out *out)
 	port_print(out, " %6s %13s %10s %10s %16s %8s\n", "100%", "obj_allocated", "obj_used",
 		   "pages_used", "pages_per_zspage", "freeable");
 	for (u32 i = 0; i < pool->table->count; i++)
-		show_class(&pool->class[i], &count[i], &total, sums, out);
+		show_class(i, pool->table->geometry[i], &count[i], &total, sums, out);
 	port_print(out, "\n %5s %5s", "Total", "");
 	for (unsigned int i = 0; i < POOL_TENTHS; i++)
 		port_print(out, " %6u", total.zspages[i]);

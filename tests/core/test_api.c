@@ -175,7 +175,7 @@ static void test_max_chain(void **state)
 		u32 longest = 0;
 
 		for (u32 i = 0; i < pool->table->count; i++) {
-			u32 pages = pool->class[i].geometry.pages;
+			u32 pages = pool->table->geometry[i].pages;
 
 			longest = pages > longest ? pages : longest;
 		}

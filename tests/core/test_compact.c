@@ -38,7 +38,7 @@ static unsigned long compacted_of(struct zs_pool *pool)
 /* The pages that a number of objects take when they are as close together as can be. */
 static unsigned long fewest_pages(struct zs_pool *pool, size_t size, size_t objects)
 {
-	struct geometry geometry = pool->class[class_for(pool->table, size)].geometry;
+	struct geometry geometry = pool->table->geometry[class_for(pool->table, size)];
 
 	return objects / geometry.slots * geometry.pages +
 	       DIV_ROUND_UP(objects % geometry.slots * geometry.size, page_size());
@@ -107,7 +107,7 @@ static void test_read(void **state)
 {
 	const size_t size = 500;
 	struct zs_pool *pool = zs_create_pool("read");
-	u32 slots = pool->class[class_for(pool->table, size)].geometry.slots;
+	u32 slots = pool->table->geometry[class_for(pool->table, size)].slots;
 	unsigned long *handles = objects_make(pool, size, slots * 20UL);
 	void *memory[20];
 

@@ -58,9 +58,9 @@ static void *alloc_part(void *arg)
 static struct part full_class(void)
 {
 	struct part all = { .pool = make_lazy_pool() };
-	const struct size_class *class = &all.pool->class[class_for(all.pool->table, 1000)];
+	u32 slots = all.pool->table->geometry[class_for(all.pool->table, 1000)].slots;
 
-	all.count = 4UL * SOME / class->geometry.slots * class->geometry.slots;
+	all.count = 4UL * SOME / slots * slots;
 	all.handles = objects_make(all.pool, 1000, all.count);
 	return all;
 }

@@ -490,7 +490,7 @@ static void prepare(struct victims *v, unsigned int mode)
 	v->foreign = object_make(v->other_pool, SIZE, 1003);
 	v->invented = handle_make(v->pool->tag, name_make(1, ~0U));
 	v->unused = handle_make(v->pool->tag, name_make(1, 1)); /* block 0 is not used */
-	v->slot = v->pool->class[class_for(v->pool->table, SIZE)].geometry.size;
+	v->slot = v->pool->table->geometry[class_for(v->pool->table, SIZE)].size;
 	zs_free(v->pool, v->dead);
 }
 

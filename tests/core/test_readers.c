@@ -66,7 +66,7 @@ static void test_others_move(void **state)
 	struct zs_pool *pool = make_pool((struct zs_pool_options){
 		.compact_share = ZS_COMPACT_NEVER,
 	});
-	const u32 slots = pool->class[class_for(pool->table, SIZE)].geometry.slots;
+	const u32 slots = pool->table->geometry[class_for(pool->table, SIZE)].slots;
 	unsigned long *handles = objects_make(pool, SIZE, 2UL * slots);
 	struct zspage *first = zspage_of(handles[0]);
 	const struct size_class *class = first->class;
@@ -190,7 +190,7 @@ static void test_moved_between_looks(void **state)
 	skip();
 #endif
 	struct reader reader = { .pool = make_pool((struct zs_pool_options){ .max_chain = 1 }) };
-	const u32 slots = reader.pool->class[class_for(reader.pool->table, SIZE)].geometry.slots;
+	const u32 slots = reader.pool->table->geometry[class_for(reader.pool->table, SIZE)].slots;
 	unsigned long *others = objects_make(reader.pool, SIZE, slots);
 	void *refs = table_at(&runtime.zspages.refs, 0, PORT_CHUNK_SIZE);
 

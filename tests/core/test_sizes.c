@@ -36,7 +36,7 @@ static bool crosses_pages(const void *memory, size_t size)
 /* Fill a zspage with objects of one size, and read back all of them. True if one crosses pages. */
 static bool fill_zspage(struct zs_pool *pool, size_t size)
 {
-	struct geometry geometry = pool->class[class_for(pool->table, size)].geometry;
+	struct geometry geometry = pool->table->geometry[class_for(pool->table, size)];
 	unsigned long handles[ZS_MAX_SLOTS];
 	bool crossed = false;
 
