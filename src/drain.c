@@ -48,6 +48,8 @@ u32 drain_some(gfp_t flags)
 {
 	u32 count;
 
+	if (!queue_pending(&runtime.queue))
+		return 0;
 	if (port_may_sleep(flags))
 		port_mutex_lock(&runtime.queue.drain);
 	else if (!port_mutex_trylock(&runtime.queue.drain))

@@ -72,10 +72,9 @@ static unsigned long object_take(struct size_class *class, u32 index, gfp_t flag
 /* Frees all that waits, for a caller without memory. Returns whether that may have helped. */
 static bool drain_all(gfp_t flags)
 {
-	u64 pending = queue_pending(&runtime.queue);
 	u64 until = READ_ONCE(runtime.queue.passes) + 2;
 
-	if (!pending)
+	if (!queue_pending(&runtime.queue))
 		return false;
 	if (port_may_sleep(flags))
 		drain_flush();
@@ -90,11 +89,8 @@ static unsigned long class_malloc(struct size_class *class, u32 index, gfp_t fla
 {
 	unsigned long handle = object_take(class, index, flags);
 
-	for (u32 i = 0; unlikely(!handle) && i < DRAIN_BATCHES; i++) {
-		if (!queue_pending(&runtime.queue) || !drain_some(flags))
-			break;
+	for (u32 i = 0; unlikely(!handle) && i < DRAIN_BATCHES && drain_some(flags); i++)
 		handle = object_take(class, index, flags);
-	}
 	while (unlikely(!handle)) {
 		if (class_grow(class, flags, nid))
 			return 0;
