@@ -98,10 +98,9 @@ unsigned int port_lane_claim(void)
 
 	if (port_lane_own)
 		return port_lane_get();
-	port_lane_own = -1;
 	lane = key_made ? lane_take() : 0;
 	if (!lane)
-		return 0;
+		return 0; /* the next call asks again: another thread may have ended */
 	if (pthread_setspecific(key, (void *)(uintptr_t)lane)) {
 		lane_give_back((void *)(uintptr_t)lane);
 		return 0;

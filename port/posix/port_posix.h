@@ -304,7 +304,7 @@ static inline bool port_crowded(void)
 
 /*
  * Lanes: see lane.c. A thread keeps its own for as long as it lives. Above 0 the number of the
- * thread's lane, 0 as long as it has not asked, below if it can have none.
+ * thread's lane, 0 as long as it has none, below once the thread ends.
  */
 #define PORT_LANES 256U /* lane 0 has no owner */
 
