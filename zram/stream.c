@@ -29,11 +29,20 @@ static void stream_end(struct stream *stream, const struct codec *codec)
 	codec->destroy(stream->context);
 }
 
+/* Returns how many CPUs the process may run on. */
+static size_t cpus_allowed(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return (size_t)CPU_COUNT(&set);
+	return (size_t)sysconf(_SC_NPROCESSORS_ONLN); /* more than a set holds */
+}
+
 /* Returns 0 or -ENOMEM, with nothing left behind. */
 int streams_create(struct streams *streams, const struct codec *codec, int level, size_t page_size)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t wanted = cpus > 0 ? (size_t)cpus : 1;
+	size_t wanted = cpus_allowed();
 
 	streams->codec = codec;
 	streams->count = 0;

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "give_back.h"
+#include "map.h"
 #include "port.h"
 
 #define SELF (-10000) /* in place of a pidfd: the process itself; Linux's PIDFD_SELF */
@@ -34,15 +35,18 @@ static unsigned int give_back_at_once(const struct give_back *gathered)
  * give_back() - give ranges of memory back to the system.
  * @gathered: the ranges; none are left
  *
- * They read as zeros then. Advice that the system refuses, for memory that the program has locked,
- * costs nothing but the memory.
+ * They read as zeros then, also where the system refuses to take them.
  *
  * Context: May sleep.
  */
 void give_back(struct give_back *gathered)
 {
-	for (unsigned int i = give_back_at_once(gathered); i < gathered->count; i++)
-		madvise(gathered->range[i].iov_base, gathered->range[i].iov_len, MADV_DONTNEED);
+	for (unsigned int i = give_back_at_once(gathered); i < gathered->count; i++) {
+		const struct iovec *range = &gathered->range[i];
+
+		if (!map_discard(range->iov_base, range->iov_len))
+			memset(range->iov_base, 0, range->iov_len);
+	}
 	gathered->count = 0;
 	gathered->bytes = 0;
 }

@@ -16,7 +16,7 @@
 
 /*
  * Sleeps while a word has a value, until it is woken, or until a time of port_now(); ~0 is never.
- * May return early.
+ * May return early. Where a filter refuses the call, the thread sleeps for a millisecond.
  */
 void port_futex_wait(atomic_t *word, int value, u64 until)
 {
@@ -25,8 +25,12 @@ void port_futex_wait(atomic_t *word, int value, u64 until)
 		.tv_nsec = (long)(until % 1000000000ULL),
 	};
 
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, ~until ? &time : NULL, NULL,
-		FUTEX_BITSET_MATCH_ANY);
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value,
+			      ~until ? &time : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+
+	if (result && (errno == EPERM || errno == ENOSYS))
+		nanosleep(&pause, NULL);
 }
 
 /* Wakes one thread that sleeps on a word. */

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "give_back.h"
+#include "map.h"
 #include "port.h"
 
 #define REGION_PAGES 512U
@@ -126,12 +127,7 @@ static void region_cut(struct region *region, u32 pages)
 		bit_set(region->free, i);
 }
 
-/*
- * Maps another span of @regions regions, or of fewer if that is all that can be had.
- *
- * Without huge pages: a region in use would be resident whole, whatever is stored in it, and what
- * was given back would come again.
- */
+/* Maps another span of @regions regions, or of fewer if that is all that can be had. */
 static struct span *span_map(u32 regions)
 {
 	for (; regions; regions /= 2) {
@@ -142,13 +138,11 @@ static struct span *span_map(u32 regions)
 		if (!span)
 			return NULL;
 		span->bytes = bytes;
-		span->map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (span->map == MAP_FAILED) {
+		span->map = map_memory(bytes);
+		if (!span->map) {
 			free(span);
 			continue;
 		}
-		madvise(span->map, bytes, MADV_NOHUGEPAGE);
 		base = (char *)ALIGN((uintptr_t)span->map, region_bytes());
 		for (u32 i = 0; i < regions; i++)
 			span->region[i].base = base + i * region_bytes();
@@ -329,7 +323,7 @@ void port_chain_discard(struct port_chain *chain, size_t offset, unsigned int pa
 
 	if (start >= end)
 		return;
-	madvise(chain->base + start, end - start, MADV_DONTNEED);
+	map_discard(chain->base + start, end - start);
 	chain->there = (u32)(start >> PORT_PAGE_SHIFT);
 }
 

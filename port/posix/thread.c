@@ -76,7 +76,5 @@ int thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	error = thread_start(thread, run, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!error)
-		pthread_setname_np(*thread, "zsmalloc");
 	return error;
 }

@@ -10,6 +10,7 @@
  * A child of fork() has no thread of its parent's. The first kick there starts another.
  */
 #include <pthread.h>
+#include <sys/prctl.h>
 
 #include "port.h"
 #include "thread.h"
@@ -33,6 +34,7 @@ static void *worker_thread(void *arg)
 {
 	struct port_worker *worker = arg;
 
+	prctl(PR_SET_NAME, "zsmalloc");
 	for (;;) {
 		u64 due = atomic64_read_acquire(&worker->due);
 

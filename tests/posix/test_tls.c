@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A program with TLS_BYTES of static thread-local data. A libc puts that on each thread's stack: the
- * worker has room for its own work beside it.
+ * A program with TLS_BYTES of static thread-local data. A libc puts that on each thread's stack.
+ * The worker has room for its own work beside it.
  */
 #include "helpers.h"
 
