@@ -65,10 +65,11 @@ static const char *class_fault(const struct size_class *class)
 	const char *fault = NULL;
 
 	port_lock(class->lock);
-	for (u32 group = 0; group <= ZS_FULL; group++) {
-		for (struct zspage *zspage = class->group[group]; zspage && !fault;
-		     zspage = zspage->next) {
+	for (u32 group = 0; group <= ZS_FULL && !fault; group++) {
+		for (struct zspage *zspage = class->group[group]; zspage; zspage = zspage->next) {
 			fault = zspage_fault(zspage, class, group);
+			if (fault)
+				break;
 			zspages++;
 			objects += zspage->inuse;
 			held += class_held(class, zspage_end(zspage)) - class_held(class, 0);

@@ -97,6 +97,9 @@ static void test_each_call_refused(void **state)
 	const int errors[] = { EPERM, ENOSYS };
 
 	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* its own calls would be refused, too */
+#endif
 	if (!FILTER_POSSIBLE)
 		skip();
 	for (size_t i = 0; i < 2 * sizeof(calls) / sizeof(calls[0]); i++) {
