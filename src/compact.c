@@ -215,12 +215,12 @@ u64 pool_reclaimable(const struct zs_pool *pool)
 	u64 pages = 0;
 
 	for (u32 i = 0; i < pool->table->count; i++) {
-		const struct size_class *class = &pool->class[i];
-		u64 slots = READ_ONCE(class->zspages) * class->geometry.slots;
-		u64 objects = READ_ONCE(class->objects);
+		struct geometry geometry = pool->table->geometry[i];
+		u64 slots = READ_ONCE(pool->class[i].zspages) * geometry.slots;
+		u64 objects = READ_ONCE(pool->class[i].objects);
 
 		if (slots > objects)
-			pages += (slots - objects) / class->geometry.slots * class->geometry.pages;
+			pages += (slots - objects) / geometry.slots * geometry.pages;
 	}
 	return pages;
 }
