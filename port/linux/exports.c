@@ -158,7 +158,7 @@ void zs_pool_stats(struct zs_pool *pool, struct zs_pool_stats *stats)
 }
 EXPORT_SYMBOL_GPL(zs_pool_stats);
 
-#if COMPAT_CLASS_INDEX
+#if HAVE_CLASS_INDEX
 /**
  * zs_lookup_class_index() - the size class for objects of a size.
  * @pool: the pool
@@ -174,7 +174,7 @@ unsigned int zs_lookup_class_index(struct zs_pool *pool, unsigned int size)
 EXPORT_SYMBOL_GPL(zs_lookup_class_index);
 #endif
 
-#if COMPAT_MAP
+#if HAVE_MAP
 /**
  * zs_map_object() - get at an object's bytes.
  * @pool: the pool

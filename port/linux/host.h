@@ -32,7 +32,7 @@ unsigned int pool_class_index(const struct zs_pool *pool, size_t size);
 u64 drain_flush(void);
 
 /* Access to objects as the kernels want it. */
-#if COMPAT_MAP
+#if HAVE_MAP
 int map_init(void);
 void map_exit(void);
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write);
@@ -51,7 +51,7 @@ void sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg
 void sg_end(struct zs_pool *pool, unsigned long handle);
 #endif
 
-#if COMPAT_ZPOOL
+#if HAVE_ZPOOL
 void zpool_init(void);
 void zpool_exit(void);
 #else

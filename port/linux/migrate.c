@@ -114,11 +114,11 @@ const struct movable_operations port_movable_ops = {
 
 int migrate_init(void)
 {
-	return IS_ENABLED(CONFIG_COMPACTION) ? compat_movable_register(&port_movable_ops) : 0;
+	return IS_ENABLED(CONFIG_COMPACTION) ? compat_set_movable_ops(&port_movable_ops) : 0;
 }
 
 void migrate_exit(void)
 {
 	if (IS_ENABLED(CONFIG_COMPACTION))
-		compat_movable_unregister();
+		compat_set_movable_ops(NULL);
 }

@@ -56,7 +56,7 @@ static struct zpool_driver driver = {
 	.free = driver_free,
 	.map = driver_map,
 	.unmap = driver_unmap,
-	COMPAT_ZPOOL_TOTAL = driver_total,
+	.COMPAT_ZPOOL_TOTAL = driver_total,
 };
 
 void zpool_init(void)
