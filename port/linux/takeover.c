@@ -195,7 +195,8 @@ static int redirect_next(void)
 	return 0;
 }
 
-#define TRY_SIZE 1500 /* some objects span two pages */
+#define TRY_OBJECTS 100
+#define TRY_SIZE 1500 /* some of them span two pages */
 
 static unsigned long try_malloc(struct zs_pool *pool)
 {
@@ -207,9 +208,10 @@ static unsigned long try_malloc(struct zs_pool *pool)
 }
 
 /* Writes an object, full of a byte, and returns whether that is what is read. */
-static bool try_access(struct zs_pool *pool, unsigned long handle, u8 byte)
+static bool try_access(struct zs_pool *pool, unsigned long handle)
 {
 	static u8 buffer[TRY_SIZE];
+	const u8 byte = 0xa5;
 	const void *object;
 	bool same;
 
@@ -233,22 +235,24 @@ static bool try_access(struct zs_pool *pool, unsigned long handle, u8 byte)
 /* Makes, uses and destroys a pool by the kernel's names. Returns what was wrong, or NULL. */
 static const char *try_pool(bool marked)
 {
+	static unsigned long handle[TRY_OBJECTS];
 	struct zs_pool *pool = zs_create_pool("takeover");
 	const char *wrong = NULL;
+	unsigned int made = 0;
 
 	if (!pool)
 		return "no memory";
 	if (pool_is_marked(pool) != marked)
 		wrong = "zs_create_pool() is another's";
-	for (u8 i = 1; i < 100 && !wrong; i++) {
-		unsigned long handle = try_malloc(pool);
-
-		if (IS_ERR_VALUE(handle))
+	while (made < TRY_OBJECTS && !wrong) {
+		handle[made] = try_malloc(pool);
+		if (IS_ERR_VALUE(handle[made]))
 			wrong = "no memory";
-		else if (!try_access(pool, handle, i))
+		else if (!try_access(pool, handle[made++]))
 			wrong = "an object changed";
-		zs_free(pool, handle);
 	}
+	while (made)
+		zs_free(pool, handle[--made]);
 	if (marked) {
 		zs_free_deferred_flush(pool);
 		if (zs_get_total_pages(pool))
@@ -288,7 +292,6 @@ static int give_back(void)
 	if (taken)
 		return error;
 	synchronize_rcu_tasks();
-	pr_info("takeover: all functions are given back, new pools are the kernel's own\n");
 	module_put(THIS_MODULE);
 	return 0;
 }
@@ -299,6 +302,8 @@ static int take_over(void)
 	const char *wrong = NULL;
 	int error = 0;
 
+	if (taken == found)
+		return 0;
 	WRITE_ONCE(tester, current);
 	while (!error && taken < found - 1)
 		error = redirect_next();
@@ -333,11 +338,14 @@ static int enabled_set(const char *value, const struct kernel_param *param)
 	bool wanted;
 	int error = kstrtobool(value, &wanted);
 
-	if (!error && loaded && wanted != enabled)
+	if (!error && loaded)
 		error = wanted ? take_over() : give_back();
-	if (!error)
-		enabled = wanted;
-	return error;
+	if (error)
+		return error;
+	if (loaded && enabled && !wanted)
+		pr_info("takeover: all functions are given back, new pools are the kernel's\n");
+	enabled = wanted;
+	return 0;
 }
 
 static const struct kernel_param_ops enabled_ops = { .set = enabled_set, .get = param_get_bool };
