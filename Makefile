@@ -52,9 +52,9 @@ help:
 	@echo 'make bench          measure (15 min); BENCH="free life": only these (2 min each)'
 	@echo 'make install        install to PREFIX (now $(PREFIX)), below DESTDIR (30 s)'
 	@echo 'make clean          remove what was built'
-	@echo 'make module         zsmalloc.ko for the running kernel, or for KDIR=... (10 s)'
+	@echo 'make module         the module for the running kernel, or for KDIR=... (10 s)'
 	@echo 'make install-module the same, loaded at boot in place of the kernel'"'"'s own (10 s)'
-	@echo 'make check-kernel   the module under stock Debian kernels in QEMU (5 min)'
+	@echo 'make check-kernel   the module under stock Debian kernels in QEMU (15 min)'
 	@echo 'make check-kernel-debug  the module under KASAN and lockdep (30 min)'
 	@echo 'make bench-kernel   ours and the kernel'"'"'s own, in User Mode Linux (15 min)'
 

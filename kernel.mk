@@ -2,7 +2,8 @@
 #
 # The kernel module: its build, its tests and its benchmark in real kernels.
 #
-#   make module            zsmalloc.ko in $(MODULE_BUILD), for the running kernel or KDIR=...
+#   make module            zsmalloc.ko or zsmalloc_takeover.ko, as the kernel wants it, in
+#                          $(MODULE_BUILD), for the running kernel or KDIR=...
 #   make install-module    there, too, and loaded at boot in place of the kernel's own
 #   make check-kernel      the module under stock Debian kernels, in QEMU
 #   make check-kernel-debug  the module under a kernel with all its checkers, in User Mode Linux
@@ -20,13 +21,13 @@ module:
 	cp -rs '$(CURDIR)/src' '$(MODULE_BUILD)/'
 	cp -rs '$(CURDIR)/port/linux' '$(MODULE_BUILD)/port/'
 	$(MAKE) -C '$(KDIR)' M='$(abspath $(MODULE_BUILD))/port/linux' modules
-	ln -s port/linux/zsmalloc.ko '$(MODULE_BUILD)/zsmalloc.ko'
+	cd '$(MODULE_BUILD)' && ln -s port/linux/*.ko .
 
 install-module: module
 	$(MAKE) -C '$(KDIR)' M='$(abspath $(MODULE_BUILD))/port/linux' INSTALL_MOD_DIR=updates \
 		modules_install
 	$(if $(INSTALL_MOD_PATH),,depmod \
-		$$(modinfo -F vermagic '$(MODULE_BUILD)/zsmalloc.ko' | cut -d ' ' -f 1))
+		$$(modinfo -F vermagic '$(MODULE_BUILD)'/*.ko | cut -d ' ' -f 1))
 
 # These install the packages that they need.
 check-kernel:

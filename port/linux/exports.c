@@ -2,7 +2,11 @@
 /*
  * What the module exports: the kernel's own API of zsmalloc, as this kernel has it, and the
  * deferred free. A module that was built against the kernel's zsmalloc, zram.ko for one, takes this
- * for it.
+ * for it. Where the kernel's own is built in, these functions have other names (Kbuild), and
+ * takeover.c has the kernel's calls go on here.
+ *
+ * None of them may be called in an interrupt. <linux/zsmalloc.h> and the kernel's own zsmalloc say
+ * what they promise; comments here say what is more.
  */
 #include <linux/atomic.h>
 #include <linux/export.h>
@@ -11,32 +15,24 @@
 #include "host.h"
 #include "zsmalloc_deferred.h"
 
-/**
- * zs_create_pool() - make a pool.
- * @name: a name for debugfs and messages
- *
- * Context: May sleep.
- * Return: the pool, or NULL if there is no memory.
- */
 struct zs_pool *zs_create_pool(const char *name)
 {
-	return host_create_pool(name);
-}
-EXPORT_SYMBOL_GPL(zs_create_pool);
+	struct zs_pool *pool = host_create_pool(name);
 
-/**
- * zs_destroy_pool() - free a pool and all that is in it.
- * @pool: the pool, which no task uses any more
- *
- * Frees what is pending first.
- *
- * Context: May sleep.
- */
+	if (TAKEOVER && !pool)
+		takeover_uncount();
+	return pool_mark(pool);
+}
+HOST_EXPORT(zs_create_pool);
+
+/* Frees what is pending first. */
 void zs_destroy_pool(struct zs_pool *pool)
 {
-	host_destroy_pool(pool);
+	host_destroy_pool(pool_unmark(pool));
+	if (TAKEOVER)
+		takeover_uncount();
 }
-EXPORT_SYMBOL_GPL(zs_destroy_pool);
+HOST_EXPORT(zs_destroy_pool);
 
 /**
  * zs_malloc() - make room for an object.
@@ -51,9 +47,9 @@ EXPORT_SYMBOL_GPL(zs_destroy_pool);
  */
 unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp COMPAT_MALLOC_NID)
 {
-	return pool_malloc(pool, size, gfp, COMPAT_NID);
+	return pool_malloc(pool_unmark(pool), size, gfp, COMPAT_NID);
 }
-EXPORT_SYMBOL_GPL(zs_malloc);
+HOST_EXPORT(zs_malloc);
 
 /**
  * zs_free() - free an object, soon or at once.
@@ -67,9 +63,9 @@ EXPORT_SYMBOL_GPL(zs_malloc);
  */
 void zs_free(struct zs_pool *pool, unsigned long handle)
 {
-	host_free(pool, handle);
+	host_free(pool_unmark(pool), handle);
 }
-EXPORT_SYMBOL_GPL(zs_free);
+HOST_EXPORT(zs_free);
 
 /**
  * zs_free_deferred() - have an object freed soon, and return at once.
@@ -84,9 +80,9 @@ EXPORT_SYMBOL_GPL(zs_free);
  */
 void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	host_free_deferred(pool, handle);
+	host_free_deferred(pool_unmark(pool), handle);
 }
-EXPORT_SYMBOL_GPL(zs_free_deferred);
+HOST_EXPORT(zs_free_deferred);
 
 /**
  * zs_free_deferred_flush() - wait until all deferred frees are done.
@@ -102,18 +98,11 @@ void zs_free_deferred_flush(struct zs_pool *pool)
 }
 EXPORT_SYMBOL_GPL(zs_free_deferred_flush);
 
-/**
- * zs_huge_class_size() - from which size on an object takes a whole page.
- * @pool: the pool
- *
- * Context: Any.
- * Return: the smallest such size, bytes.
- */
 size_t zs_huge_class_size(struct zs_pool *pool)
 {
-	return pool_huge_size(pool);
+	return pool_huge_size(pool_unmark(pool));
 }
-EXPORT_SYMBOL_GPL(zs_huge_class_size);
+HOST_EXPORT(zs_huge_class_size);
 
 /**
  * zs_get_total_pages() - how many pages the pool's zspages hold.
@@ -126,158 +115,76 @@ EXPORT_SYMBOL_GPL(zs_huge_class_size);
  */
 unsigned long zs_get_total_pages(struct zs_pool *pool)
 {
-	return pool_total_pages(pool);
+	return pool_total_pages(pool_unmark(pool));
 }
-EXPORT_SYMBOL_GPL(zs_get_total_pages);
+HOST_EXPORT(zs_get_total_pages);
 
-/**
- * zs_compact() - move objects together and give back the pages that this frees.
- * @pool: the pool
- *
- * Does the deferred frees first.
- *
- * Context: May sleep.
- * Return: the number of pages that moving objects freed.
- */
+/* Does the deferred frees first. */
 unsigned long zs_compact(struct zs_pool *pool)
 {
-	return pool_compact(pool);
+	return pool_compact(pool_unmark(pool));
 }
-EXPORT_SYMBOL_GPL(zs_compact);
+HOST_EXPORT(zs_compact);
 
-/**
- * zs_pool_stats() - what a pool has counted.
- * @pool: the pool
- * @stats: filled in
- *
- * Context: Any.
- */
 void zs_pool_stats(struct zs_pool *pool, struct zs_pool_stats *stats)
 {
-	atomic_long_set(&stats->pages_compacted, (long)host_pages_compacted(pool));
+	atomic_long_set(&stats->pages_compacted, (long)host_pages_compacted(pool_unmark(pool)));
 }
-EXPORT_SYMBOL_GPL(zs_pool_stats);
+HOST_EXPORT(zs_pool_stats);
 
-#if COMPAT_CLASS_INDEX
-/**
- * zs_lookup_class_index() - the size class for objects of a size.
- * @pool: the pool
- * @size: bytes, 1 to the page size
- *
- * Context: Any.
- * Return: the index of the class.
- */
+#if HAVE_CLASS_INDEX
 unsigned int zs_lookup_class_index(struct zs_pool *pool, unsigned int size)
 {
-	return pool_class_index(pool, size);
+	return pool_class_index(pool_unmark(pool), size);
 }
-EXPORT_SYMBOL_GPL(zs_lookup_class_index);
+HOST_EXPORT(zs_lookup_class_index);
 #endif
 
-#if COMPAT_MAP
-/**
- * zs_map_object() - get at an object's bytes.
- * @pool: the pool
- * @handle: the object
- * @mode: whether they will be read, written or both
- *
- * A CPU has one object mapped at a time.
- *
- * Context: Any but an interrupt; the caller doesn't sleep until zs_unmap_object().
- * Return: the bytes' address, valid until zs_unmap_object(); NULL for a handle of no object.
- */
+#if HAVE_MAP
+/* A CPU has one object mapped at a time, and its task does not sleep meanwhile. */
 void *zs_map_object(struct zs_pool *pool, unsigned long handle, enum zs_mapmode mode)
 {
-	return map_begin(pool, handle, mode != ZS_MM_WO, mode != ZS_MM_RO);
+	return map_begin(pool_unmark(pool), handle, mode != ZS_MM_WO, mode != ZS_MM_RO);
 }
-EXPORT_SYMBOL_GPL(zs_map_object);
+HOST_EXPORT(zs_map_object);
 
-/**
- * zs_unmap_object() - end what zs_map_object() began.
- * @pool: the pool
- * @handle: the object
- *
- * Context: That of zs_map_object(), on the same CPU.
- */
 void zs_unmap_object(struct zs_pool *pool, unsigned long handle)
 {
-	map_end(pool, handle);
+	map_end(pool_unmark(pool), handle);
 }
-EXPORT_SYMBOL_GPL(zs_unmap_object);
+HOST_EXPORT(zs_unmap_object);
 #else
-/**
- * zs_obj_read_begin() - begin to read an object.
- * @pool: the pool
- * @handle: the object
- * @mem_len: how many bytes of it will be read
- * @local_copy: memory for as many, used if the object spans pages; NULL if it is known not to
- *
- * Context: Any but an interrupt.
- * Return: the object's address, valid until zs_obj_read_end(); NULL for a handle of no object.
- */
+/* A local copy is used if the object spans pages; NULL says that it is known not to. */
 void *zs_obj_read_begin(struct zs_pool *pool, unsigned long handle, size_t mem_len,
 			void *local_copy)
 {
-	return pool_read_begin(pool, handle, mem_len, local_copy);
+	return pool_read_begin(pool_unmark(pool), handle, mem_len, local_copy);
 }
-EXPORT_SYMBOL_GPL(zs_obj_read_begin);
+HOST_EXPORT(zs_obj_read_begin);
 
-/**
- * zs_obj_read_end() - end what zs_obj_read_begin() began.
- * @pool: the pool
- * @handle: the object
- * @mem_len: as given to zs_obj_read_begin()
- * @handle_mem: what zs_obj_read_begin() returned
- *
- * Context: Any but an interrupt.
- */
 void zs_obj_read_end(struct zs_pool *pool, unsigned long handle, size_t mem_len, void *handle_mem)
 {
-	pool_read_end(pool, handle, mem_len, handle_mem);
+	pool_read_end(pool_unmark(pool), handle, mem_len, handle_mem);
 }
-EXPORT_SYMBOL_GPL(zs_obj_read_end);
+HOST_EXPORT(zs_obj_read_end);
 
-/**
- * zs_obj_read_sg_begin() - begin to read an object, as a list of its pieces.
- * @pool: the pool
- * @handle: the object
- * @sg: room for two entries; it is initialised here
- * @mem_len: how many bytes of the object will be read
- *
- * Context: Any but an interrupt.
- */
+/* The list has room for two entries; it is initialised here. */
 void zs_obj_read_sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg,
 			  size_t mem_len)
 {
-	sg_begin(pool, handle, sg, mem_len);
+	sg_begin(pool_unmark(pool), handle, sg, mem_len);
 }
-EXPORT_SYMBOL_GPL(zs_obj_read_sg_begin);
+HOST_EXPORT(zs_obj_read_sg_begin);
 
-/**
- * zs_obj_read_sg_end() - end what zs_obj_read_sg_begin() began.
- * @pool: the pool
- * @handle: the object
- *
- * Context: Any but an interrupt.
- */
 void zs_obj_read_sg_end(struct zs_pool *pool, unsigned long handle)
 {
-	sg_end(pool, handle);
+	sg_end(pool_unmark(pool), handle);
 }
-EXPORT_SYMBOL_GPL(zs_obj_read_sg_end);
+HOST_EXPORT(zs_obj_read_sg_end);
 
-/**
- * zs_obj_write() - write an object.
- * @pool: the pool
- * @handle: the object
- * @handle_mem: what to write
- * @mem_len: how many bytes
- *
- * Context: Any but an interrupt.
- */
 void zs_obj_write(struct zs_pool *pool, unsigned long handle, void *handle_mem, size_t mem_len)
 {
-	pool_write(pool, handle, handle_mem, mem_len);
+	pool_write(pool_unmark(pool), handle, handle_mem, mem_len);
 }
-EXPORT_SYMBOL_GPL(zs_obj_write);
+HOST_EXPORT(zs_obj_write);
 #endif

@@ -32,36 +32,52 @@ unsigned int pool_class_index(const struct zs_pool *pool, size_t size);
 u64 drain_flush(void);
 
 /* Access to objects as the kernels want it. */
-#if COMPAT_MAP
 int map_init(void);
 void map_exit(void);
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write);
 void map_end(struct zs_pool *pool, unsigned long handle);
-#else
-static inline int map_init(void)
-{
-	return 0;
-}
-
-static inline void map_exit(void)
-{
-}
-
 void sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg, size_t len);
 void sg_end(struct zs_pool *pool, unsigned long handle);
-#endif
 
-#if COMPAT_ZPOOL
+#if HAVE_ZPOOL
+enum zpool_mapmode;
+void driver_destroy(void *pool);
+int driver_malloc(void *pool, size_t size, gfp_t gfp, unsigned long *handle);
+void driver_free(void *pool, unsigned long handle);
+void *driver_map(void *pool, unsigned long handle, enum zpool_mapmode mode);
+void driver_unmap(void *pool, unsigned long handle);
+u64 driver_total(void *pool);
+#endif
 void zpool_init(void);
 void zpool_exit(void);
-#else
-static inline void zpool_init(void)
+
+/* Where the kernel's own zsmalloc is built in: see takeover.c. */
+#define TAKEOVER IS_BUILTIN(CONFIG_ZSMALLOC)
+
+int takeover_init(void);
+void takeover_exit(void);
+void takeover_uncount(void);
+
+/*
+ * There, callers have a pool's pointer without this bit, which is set in any address of the
+ * kernel's. An access by such a pointer is a fault. arm64 may ignore the topmost byte.
+ */
+#define POOL_BIT (IS_ENABLED(CONFIG_ARM64) ? BIT(54) : BIT(62))
+
+static inline struct zs_pool *pool_mark(struct zs_pool *pool)
 {
+	return TAKEOVER && pool ? (struct zs_pool *)((unsigned long)pool & ~POOL_BIT) : pool;
 }
 
-static inline void zpool_exit(void)
+static inline struct zs_pool *pool_unmark(struct zs_pool *pool)
 {
+	return TAKEOVER ? (struct zs_pool *)((unsigned long)pool | POOL_BIT) : pool;
 }
+
+#if TAKEOVER
+#define HOST_EXPORT(function)
+#else
+#define HOST_EXPORT(function) EXPORT_SYMBOL_GPL(function)
 #endif
 
 #endif /* ZS_HOST_H */

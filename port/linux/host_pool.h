@@ -19,6 +19,7 @@ struct dentry *debugfs_add_pool(struct zs_pool *pool);
 void debugfs_remove_pool(struct dentry *dir);
 
 extern const struct movable_operations port_movable_ops;
+int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode);
 int migrate_init(void);
 void migrate_exit(void);
 

@@ -9,7 +9,7 @@
 #include "../../src/read.h"
 #include "host_pool.h"
 
-#if COMPAT_MAP
+#if HAVE_MAP
 
 /*
  * An object that lies in one page is mapped by its address. One that spans two is copied to this

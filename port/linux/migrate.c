@@ -82,7 +82,7 @@ static void putback_page(struct page *page)
 {
 }
 
-static int migrate_page(struct page *to, struct page *from, enum migrate_mode mode)
+int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode)
 {
 	unsigned long word = page_private(from);
 	struct zspage *zspage;
@@ -108,17 +108,20 @@ static int migrate_page(struct page *to, struct page *from, enum migrate_mode mo
 
 const struct movable_operations port_movable_ops = {
 	.isolate_page = isolate_page,
-	.migrate_page = migrate_page,
+	.migrate_page = port_migrate_page,
 	.putback_page = putback_page,
 };
 
+/* The kernel's own table stays where its zsmalloc is built in: see takeover.c. */
+#define MIGRATE_TABLE (IS_ENABLED(CONFIG_COMPACTION) && !TAKEOVER)
+
 int migrate_init(void)
 {
-	return IS_ENABLED(CONFIG_COMPACTION) ? compat_movable_register(&port_movable_ops) : 0;
+	return MIGRATE_TABLE ? compat_set_movable_ops(&port_movable_ops) : 0;
 }
 
 void migrate_exit(void)
 {
-	if (IS_ENABLED(CONFIG_COMPACTION))
-		compat_movable_unregister();
+	if (MIGRATE_TABLE)
+		compat_set_movable_ops(NULL);
 }

@@ -54,7 +54,7 @@ void host_free(struct zs_pool *pool, unsigned long handle)
 
 static int __init host_init(void)
 {
-	int error = map_init();
+	int error = HAVE_MAP ? map_init() : 0;
 
 	if (error)
 		return error;
@@ -68,26 +68,38 @@ static int __init host_init(void)
 	if (error)
 		goto no_pools;
 	debugfs_init();
-	zpool_init();
+	if (HAVE_ZPOOL && !TAKEOVER)
+		zpool_init();
+	error = TAKEOVER ? takeover_init() : 0;
+	if (error)
+		goto no_takeover;
 	return 0;
 
+no_takeover:
+	debugfs_exit();
+	pools_exit();
 no_pools:
 	runtime_exit();
 no_runtime:
 	migrate_exit();
 no_migrate:
-	map_exit();
+	if (HAVE_MAP)
+		map_exit();
 	return error;
 }
 
 static void __exit host_exit(void)
 {
-	zpool_exit();
+	if (TAKEOVER)
+		takeover_exit();
+	else if (HAVE_ZPOOL)
+		zpool_exit();
 	debugfs_exit();
 	pools_exit();
 	runtime_exit();
 	migrate_exit();
-	map_exit();
+	if (HAVE_MAP)
+		map_exit();
 }
 
 module_init(host_init);

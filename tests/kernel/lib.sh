@@ -3,6 +3,7 @@
 # What the jobs in this directory share. Runs in busybox.
 
 result=pass
+disk=zram0 # the disk that is meant below
 
 fail()
 {
@@ -30,18 +31,18 @@ unload()
 	rmmod zsmalloc || fail "removing zsmalloc"
 }
 
-# zram0 of so many MiB as swap, with an algorithm.
+# The disk of so many MiB as swap, with an algorithm.
 swap_on()
 {
-	echo "$2" >/sys/block/zram0/comp_algorithm || fail "algorithm $2"
-	echo "$1M" >/sys/block/zram0/disksize
-	mkswap /dev/zram0 >/dev/null && swapon /dev/zram0 || fail "swap on zram0"
+	echo "$2" >/sys/block/$disk/comp_algorithm || fail "algorithm $2"
+	echo "$1M" >/sys/block/$disk/disksize
+	mkswap /dev/$disk >/dev/null && swapon /dev/$disk || fail "swap on $disk"
 }
 
 swap_off()
 {
-	swapoff /dev/zram0 || fail "swapoff"
-	echo 1 >/sys/block/zram0/reset || fail "reset"
+	swapoff /dev/$disk || fail "swapoff"
+	echo 1 >/sys/block/$disk/reset || fail "reset"
 }
 
 # Exact only after the counts of each CPU have been added up.
@@ -53,7 +54,7 @@ nr_zspages()
 
 pool_file()
 {
-	cat "/sys/kernel/debug/zsmalloc/zram0/$1"
+	cat "/sys/kernel/debug/zsmalloc/$disk/$1"
 }
 
 pool_number()

@@ -47,7 +47,7 @@ static unsigned char *buffer; /* of two pages: what is written, and room for wha
 
 static unsigned long object_new_with(struct zs_pool *pool, size_t size, gfp_t flags)
 {
-#if COMPAT_MAP
+#if HAVE_MAP
 	return zs_malloc(pool, size, flags);
 #else
 	return zs_malloc(pool, size, flags, NUMA_NO_NODE);
@@ -61,7 +61,7 @@ static unsigned long object_new(struct zs_pool *pool, size_t size)
 
 static void object_write(struct zs_pool *pool, unsigned long handle, void *from, size_t size)
 {
-#if COMPAT_MAP
+#if HAVE_MAP
 	memcpy(zs_map_object(pool, handle, ZS_MM_WO), from, size);
 	zs_unmap_object(pool, handle);
 #else
@@ -74,7 +74,7 @@ static bool object_is(struct zs_pool *pool, unsigned long handle, const void *ex
 {
 	bool same;
 
-#if COMPAT_MAP
+#if HAVE_MAP
 	same = !memcmp(zs_map_object(pool, handle, ZS_MM_RO), expected, size);
 	zs_unmap_object(pool, handle);
 #else
@@ -359,7 +359,7 @@ static bool test_huge(struct zs_pool *pool)
 	CHECK(TOTAL_IS("$14 == 1 && $15 == 1"));
 	zs_free(pool, handle);
 	zs_free_deferred_flush(pool);
-#if COMPAT_CLASS_INDEX
+#if HAVE_CLASS_INDEX
 	CHECK(zs_lookup_class_index(pool, (unsigned int)huge) ==
 	      zs_lookup_class_index(pool, PAGE_SIZE));
 	CHECK(zs_lookup_class_index(pool, 1) < zs_lookup_class_index(pool, PAGE_SIZE));
@@ -441,7 +441,7 @@ static bool test_threads(struct zs_pool *pool)
 	return true;
 }
 
-#if !COMPAT_MAP
+#if !HAVE_MAP
 /* Objects as scatterlists, of one entry and of two. */
 static bool test_sg(struct zs_pool *pool)
 {
@@ -534,7 +534,7 @@ static const struct test tests[] = {
 	{ "atomic", test_atomic },   { "lingering", test_lingering }, { "fallback", test_fallback },
 	{ "destroy", test_destroy }, { "compact", test_compact },     { "huge", test_huge },
 	{ "threads", test_threads }, { "shown", test_shown },
-#if !COMPAT_MAP
+#if !HAVE_MAP
 	{ "sg", test_sg },
 #endif
 };
