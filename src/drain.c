@@ -41,8 +41,8 @@ u32 drain_batch(u32 most)
 }
 
 /*
- * Frees a batch of what is queued. Returns how many handles: 0 if none is, or if a drain is under
- * way and @flags do not allow to wait for it.
+ * Frees some of what is queued, for pool_malloc(). Returns how many handles: 0 if none is queued,
+ * or if a drain is under way and @flags do not allow to wait for it.
  */
 u32 drain_some(gfp_t flags)
 {

@@ -2,21 +2,21 @@
 /*
  * Freeing: one object, and many.
  *
- * The entry says which lock the object's class has. Under the lock the entry is looked at again:
- * what it says then is true, and of two frees one finds it dead. A batch looks at all entries
- * first. Then it frees what is of one lock under one hold of it. It fetches ahead what the next
- * steps need.
+ * The entry says which lock the object's class has. Under the lock a free looks at the entry again:
+ * what it says then holds until the lock is released. So of two frees exactly one kills it. A batch
+ * looks at all entries first. Then it frees what is of one lock under one hold of it. It fetches
+ * ahead what the next steps need.
  */
 #include "pool.h"
 
-/* Gives a zspage's memory back that is dead, or that no class had. Context: no lock is held. */
+/* Gives back the memory of a zspage that is dead, or was never added. Context: no lock is held. */
 void zspage_give_back(struct zspage *zspage)
 {
 	runtime_work_in(zspage_release(&runtime.zspages, zspage));
 }
 
 /*
- * Has the worker look whether a pool has become sparse, of which a zspage has become half empty.
+ * Has the worker look whether a pool has become sparse: one of its zspages has become half empty.
  * - Any context; a class lock may be held.
  */
 void compact_notice(struct zs_pool *pool)
@@ -36,9 +36,7 @@ static inline void descriptor_fetch(u64 word)
 	prefetchw(READ_ONCE(zspage_ref(&runtime.zspages, entry_zspage(word))->zspage));
 }
 
-/*
- * Makes the entry of an object dead whose lock is held. Returns false if it is not @word any more.
- */
+/* Makes an entry dead. Returns false if it is not @word any more. */
 static inline bool entry_kill(atomic64_t *entry, u64 word, const struct zspage *zspage)
 {
 	port_assert_held(class_lock_at(entry_lock(word)));
@@ -48,9 +46,7 @@ static inline bool entry_kill(atomic64_t *entry, u64 word, const struct zspage *
 	return true;
 }
 
-/*
- * Frees the object of a name, but for its entry's place. Returns false if there is no such object.
- */
+/* Frees the object of a name; the caller gives the entry back. Returns false if there is none. */
 static __always_inline bool name_free(u64 name)
 {
 	atomic64_t *entry = handle_entry(&runtime.handles, name);

@@ -23,7 +23,8 @@ static noinline void class_open(struct zs_pool *pool, struct size_class *class)
 		class->lock = class_lock_at(number);
 		class->tag = (u16)pool->tag;
 		class->pages = &pool->pages;
-		smp_store_release(&class->pool, pool); /* pairs with pool_class() */
+		/* Pairs with the acquires in pool_class() and pool_malloc(). */
+		smp_store_release(&class->pool, pool);
 	}
 	port_unlock(class_lock_at(number));
 }

@@ -92,7 +92,7 @@ void pool_read_end(struct zs_pool *pool, unsigned long handle, size_t len, const
  * @from: what to write
  * @len: bytes
  *
- * Writers and readers of one object keep out of each other's way by themselves.
+ * Nothing keeps a writer and a reader of one object apart: the caller does.
  *
  * Context: Any. Takes no lock, unless it meets compaction at work on the object's zspage.
  */

@@ -116,7 +116,7 @@ static void pool_init(struct zs_pool *pool, const char *name, const struct pool_
 	pool->compact_share = config->compact_share;
 }
 
-/* The queue has the largest capacity and the shortest delay of its pools. */
+/* The queue has the largest capacity and the shortest delay of all pools since runtime_init(). */
 static void queue_suit(const struct pool_config *config)
 {
 	struct queue *queue = &runtime.queue;

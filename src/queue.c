@@ -50,7 +50,7 @@ static struct segment *segment_get(struct queue *queue, enum queue_result *why)
 	return segment;
 }
 
-/* Takes a segment back that is zeroed, but for its next. */
+/* Takes back a segment that is zeroed, but for its next. */
 static void segment_put(struct queue *queue, struct segment *segment)
 {
 	bool keep;
@@ -67,7 +67,7 @@ static void segment_put(struct queue *queue, struct segment *segment)
 		port_page_free(queue->store, &segment->page);
 }
 
-/* Takes a segment back that a drain is done with. */
+/* Takes back a segment that a drain is done with. */
 static void segment_clean(struct queue *queue, struct segment *segment)
 {
 	memset(segment->cell, 0, SEGMENT_CELLS * sizeof(u64));
@@ -107,7 +107,7 @@ int queue_init(struct queue *queue, struct port_worker *worker, struct port_stor
 
 /*
  * Counts what the lane has queued as pending. Returns false, and counts nothing, if the capacity is
- * used up. The worker is called when pending comes to half of it.
+ * used up. Kicks the worker when pending comes to half of it.
  */
 static bool lane_count(struct queue *queue, struct lane *lane)
 {
@@ -171,6 +171,7 @@ enum queue_result queue_put(struct queue *queue, u64 name)
 	}
 	if (fresh)
 		segment_put(queue, fresh);
+	/* The worker's heavy fence covers this look behind the lane, too. */
 	if (result == QUEUE_DONE && READ_ONCE(queue->asleep))
 		queue_wake(queue);
 	else if (result != QUEUE_DONE)
@@ -254,7 +255,7 @@ u32 queue_take(struct queue *queue, u64 *names, u32 most)
 	return count;
 }
 
-/* Returns the number of passes that have ended once all that is queued now was taken. */
+/* Returns what passes come to once all that is queued now was taken. Under the drain mutex. */
 u64 queue_next_pass(const struct queue *queue)
 {
 	return queue->passes + (queue->lane ? 2 : 1);

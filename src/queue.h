@@ -52,7 +52,7 @@ struct segment {
 
 struct queue {
 	u64 capacity; /* handles; written under the registry mutex, read without */
-	unsigned int delay_ms; /* the same: from the first handle to a drain */
+	unsigned int delay_ms; /* from the first handle to a drain; as capacity */
 	struct port_worker *worker;
 	struct port_store *store; /* where segments come from */
 	u32 asleep; /* the worker sleeps, and the next handle wakes it */
@@ -66,7 +66,7 @@ struct queue {
 	struct port_mutex drain; /* protects what follows, and the drain's side of lanes */
 	u32 lane; /* the one that the pass is at; 0 between passes */
 	const struct segment *stop; /* its tail when the pass came to it */
-	u64 passes; /* that ended; read without the mutex, as are the next three */
+	u64 passes; /* that ended; up to longest_ns, all are read without the mutex */
 	u64 drained; /* handles */
 	u64 drains;
 	u64 longest_ns;

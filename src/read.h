@@ -3,9 +3,9 @@
  * Reading: what keeps an object where it is while it is read.
  *
  * A reader hashes the handle and adds one to the count that this gives. It looks at the entry, at
- * the zspage's where, at the entry again, and goes. A mover freezes a zspage for one hold of the
- * class lock, and leaves each object whose count is not 0 where it is. So a reader that meets a
- * frozen zspage waits for that hold, and a mover never waits for a reader.
+ * the zspage's where, and at the entry again. If all agree, it reads. A mover freezes a zspage for
+ * one hold of the class lock, and leaves each object whose count is not 0 where it is. So a reader
+ * that meets a frozen zspage waits for that hold, and a mover never waits for a reader.
  *
  *   reader                             mover, under the class lock
  *   count++                            where |= FROZEN
@@ -13,7 +13,8 @@
  *   entry, where, entry again          count of each object: not 0: leave it; 0: move it
  *
  * One of the two sees the other. The second look at the entry finds a mover that has come and gone
- * between the first look and the one at where.
+ * between the first look and the one at where. A free looks at no count: the caller does not free
+ * what it reads.
  */
 #ifndef ZS_READ_H
 #define ZS_READ_H
@@ -62,7 +63,7 @@ static inline void zspage_freeze(struct zspage *zspage)
 	smp_mb(); /* pairs with the one in read_begin() */
 }
 
-/* Pairs with the acquire in read_begin(): a reader sees where the objects went. */
+/* Pairs with the acquire in object_find(): a reader sees where the objects went. */
 static inline void zspage_thaw(struct zspage *zspage)
 {
 	struct zspage_ref *ref = zspage_ref(&runtime.zspages, zspage->number);

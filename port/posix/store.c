@@ -199,7 +199,7 @@ static struct region *region_find(struct port_store *store, u32 pages)
 	return region;
 }
 
-/* Under the lock: a chain of the region, one whose pages are there if it has one. */
+/* Takes a chain of the region, one whose pages are there if it has one. Under the lock. */
 static char *region_take(struct port_store *store, struct region *region)
 {
 	u32 chain;
@@ -217,7 +217,7 @@ static char *region_take(struct port_store *store, struct region *region)
 	return region->base + (size_t)chain * region->pages * PORT_PAGE_SIZE;
 }
 
-/* Under the lock: takes a free chain of the region. Returns whether it may hold old contents. */
+/* Takes a free chain of the region. Returns whether it may hold old contents. Under the lock. */
 static bool chain_take(struct port_store *store, struct region *region, struct port_chain *chain)
 {
 	size_t dirty = store->dirty_pages;
@@ -286,7 +286,7 @@ void port_page_free(struct port_store *store, struct port_page *page)
 	port_chain_free(store, &chain, 1);
 }
 
-/* Under the lock: when the store wants to be trimmed, if it has not asked for that already. */
+/* Returns when the store wants a trim, or -1 if it has asked for one already. Under the lock. */
 static int trim_ask(struct port_store *store)
 {
 	if (!store->dirty_pages || store->asked)
@@ -367,10 +367,7 @@ static void trim_empty(struct port_store *store, size_t keep)
 	port_unlock(&store->lock);
 }
 
-/*
- * Under the lock: gather the runs of free chains that have dirty ones among them, which are clean
- * then.
- */
+/* Gathers the runs of free chains with dirty ones among them, which are clean then. */
 static void region_gather(struct region *region, struct give_back *gathered)
 {
 	size_t bytes = region->pages * PORT_PAGE_SIZE;
@@ -391,7 +388,7 @@ static void region_gather(struct region *region, struct give_back *gathered)
 	memset(region->dirty, 0, sizeof(region->dirty));
 }
 
-/* Under the lock: take the regions that have dirty chains out of their lists. */
+/* Takes the regions that have dirty chains out of their lists. Under the lock. */
 static struct region *partial_take(struct port_store *store)
 {
 	struct region *taken = NULL;
@@ -413,7 +410,7 @@ static struct region *partial_take(struct port_store *store)
 	return taken;
 }
 
-/* Under the lock: puts regions back in their lists. */
+/* Puts regions back in their lists. Under the lock. */
 static void partial_put(struct port_store *store, struct region *taken)
 {
 	while (taken) {

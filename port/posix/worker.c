@@ -4,8 +4,8 @@
  *
  * A kick makes it due earlier, and wakes it if it sleeps longer. The thread says until when it is
  * about to sleep, and looks once more at when it is due. Every kicker looks at what the thread
- * says, also one that finds it due early enough. For the kicker that made it so may be stopped
- * before it could wake the thread. A kick that arrives while the function runs sets the next time.
+ * says, even if the thread is due early enough. The kicker that made it so may be stopped before it
+ * wakes the thread. A kick that arrives while the function runs sets the next time.
  *
  * A child of fork() has no thread of its parent's. The first kick there starts another.
  */
