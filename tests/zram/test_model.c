@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #define NR_PAGES 512
+#define ESTIMATE_ERRS 4 /* pages, of a limit of 128 */
 #define EMPTY 0 /* the seed of a page that was never written: make_any_page() makes it zeros */
 
 struct model {
@@ -47,7 +48,9 @@ static void check_counts(struct model *model)
 	assert_true(stat.compr_data_size >= huge * page_size());
 	assert_true(stat.compr_data_size <= (stored - same) * page_size());
 	assert_true(stat.mem_used_total >= stat.compr_data_size);
-	assert_true(!model->limited || stat.mem_used_total <= stat.mem_limit);
+	/* What waited at a write was left out by an estimate, which may err by some pages. */
+	assert_true(!model->limited ||
+		    stat.mem_used_total <= stat.mem_limit + ESTIMATE_ERRS * page_size());
 }
 
 static void write_random(struct model *model, uint64_t index)
