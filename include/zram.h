@@ -22,6 +22,9 @@ extern "C" {
 struct zram;
 struct zs_pool;
 
+/* The most seconds that zram_mark_idle() takes: 32 hours. */
+#define ZRAM_AGE_MAX 115200
+
 /**
  * enum zram_free_policy - what zram_slot_free_notify() does with a page's object.
  * @ZRAM_FREE_DEFERRED: zs_free_deferred(), which returns at once
@@ -90,6 +93,8 @@ int zram_write_page(struct zram *zram, uint64_t index, const void *page);
 int zram_read_page(struct zram *zram, uint64_t index, void *page);
 int zram_slot_free_notify(struct zram *zram, uint64_t index);
 int zram_discard(struct zram *zram, uint64_t index, uint64_t count);
+
+int zram_mark_idle(struct zram *zram, uint64_t age);
 
 void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat);
 struct zs_pool *zram_get_pool(struct zram *zram);

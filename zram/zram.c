@@ -354,7 +354,7 @@ static int store_object(struct zram *zram, struct slot *slot, const void *page)
 
 	entry = (struct entry){
 		.check = entry_checksum(stream->buffer, (size_t)size),
-		.state = (uint32_t)size << SLOT_SIZE_SHIFT,
+		.state = (uint32_t)size << SLOT_SIZE_SHIFT | slot_stamp(),
 	};
 	err = replace_object(zram, slot, stream->buffer, &entry);
 	if (!err && (size_t)size == zram->page_size)
@@ -458,8 +458,10 @@ int zram_read_page(struct zram *zram, uint64_t index, void *page)
 	stream = stream_get(&zram->streams);
 	slot_lock(slot);
 	entry = slot_get(slot);
-	if (entry_size(&entry))
+	if (entry_size(&entry)) {
 		err = copy_object(zram, stream, &entry);
+		slot_touch(slot, &entry);
+	}
 	slot_unlock(slot);
 	if (!entry_size(&entry)) /* an empty slot is one of zeros */
 		fill_page(page, zram->page_size, entry.word);

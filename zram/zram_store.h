@@ -22,6 +22,7 @@ struct zram {
 	struct streams streams;
 	struct zram *next; /* of all stores: see stores.c */
 	struct zram *prev;
+	_Atomic bool walking; /* see walk.h */
 	_Alignas(64) _Atomic uint64_t max_used_pages;
 	struct counters counters;
 };
