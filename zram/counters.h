@@ -15,16 +15,20 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "stream.h"
+
 #define COUNTERS_STRIPES 64
 #define COUNTERS_SHARED 0 /* the stripe that has no owner */
 
+/* Each page is counted once: as same, huge, or by its compressor, which has its number added. */
 enum counter {
-	PAGES_STORED,
-	COMPR_DATA_SIZE,
 	SAME_PAGES,
 	HUGE_PAGES,
 	HUGE_PAGES_SINCE,
-	NR_COUNTERS,
+	NOTIFY_FREES,
+	PAGES_BY,
+	BYTES_BY = PAGES_BY + COMPRESSORS,
+	NR_COUNTERS = BYTES_BY + COMPRESSORS,
 };
 
 struct stripe {
@@ -40,10 +44,10 @@ extern _Thread_local int counters_stripe __attribute__((tls_model("initial-exec"
 
 int counters_claim_stripe(void);
 void counters_forked(void);
-uint64_t counters_sum(const struct counters *counters, enum counter counter);
+uint64_t counters_sum(const struct counters *counters, unsigned int counter);
 
 /* Add @n, which may be negative modulo 2^64. */
-static inline void counters_add(struct counters *counters, enum counter counter, uint64_t n)
+static inline void counters_add(struct counters *counters, unsigned int counter, uint64_t n)
 {
 	int stripe = counters_stripe;
 	_Atomic uint64_t *value;

@@ -3,7 +3,7 @@
  * A slot of the store: 16 bytes that say where one page is.
  *
  *   slot   word | check | state          entry   the same, as a value
- *   state  size 17 | how 2 | 0 1 | idle 1 | stamp 11
+ *   state  size 17 | how 2 | futile 1 | idle 1 | stamp 11
  *
  * The stamp says when the page was last written or read, in steps of 64 seconds. It is modulo 36
  * hours, and in what an idle mark needs that suffices. So a slot keeps its age in no memory of its
@@ -27,9 +27,10 @@
 #define SLOT_LOCKS 256U
 
 #define SLOT_SIZE_SHIFT 15 /* above: the object's size in bytes, 0 if there is none */
-#define SLOT_HOW_SHIFT 13
+#define SLOT_HOW_SHIFT 13 /* of an object: the number of its compressor */
 #define SLOT_HOW (3U << SLOT_HOW_SHIFT)
 #define SLOT_SAME (1U << SLOT_HOW_SHIFT) /* of no object: @word, repeated, is the page */
+#define SLOT_FUTILE (1U << 12) /* no secondary compressor makes the object smaller */
 #define SLOT_IDLE (1U << 11) /* set by a walk alone, cleared by each access: see walk.h */
 #define SLOT_STAMP_BITS 11
 #define SLOT_STAMP ((1U << SLOT_STAMP_BITS) - 1)
@@ -63,6 +64,12 @@ extern struct slot_lock slot_locks[SLOT_LOCKS];
 static inline size_t entry_size(const struct entry *entry)
 {
 	return entry->state >> SLOT_SIZE_SHIFT;
+}
+
+/* Returns the number of the compressor that made the object, 0 of a page as it is. */
+static inline unsigned int entry_compressor(const struct entry *entry)
+{
+	return (entry->state & SLOT_HOW) >> SLOT_HOW_SHIFT;
 }
 
 /* Returns the seconds of a clock that stands while the system sleeps. */

@@ -25,6 +25,35 @@ struct zram {
 	_Atomic bool walking; /* see walk.h */
 	_Alignas(64) _Atomic uint64_t max_used_pages;
 	struct counters counters;
+	_Atomic uint64_t failed_reads; /* what few calls count, see struct zram_io_stat */
+	_Atomic uint64_t failed_writes;
+	_Atomic uint64_t invalid_io;
 };
+
+void update_used_max(struct zram *zram, uint64_t used);
+unsigned int entry_class(const struct zram *zram, const struct entry *entry);
+int copy_object(struct zram *zram, struct stream *stream, const struct entry *entry);
+int load_page(struct zram *zram, struct stream *stream, const struct entry *entry, void *page);
+
+/*
+ * Count a page in (@sign 1) or out (@sign -1). Inlined, as is take_entry(): they are the exit
+ * path, and an entry handed over in memory would take a quarter of its time.
+ */
+static inline __attribute__((always_inline)) void count_entry(struct zram *zram,
+							      const struct entry *entry, int sign)
+{
+	size_t size = entry_size(entry);
+
+	if (size == zram->page_size) {
+		counters_add(&zram->counters, HUGE_PAGES, (uint64_t)sign);
+	} else if (size) {
+		unsigned int number = entry_compressor(entry);
+
+		counters_add(&zram->counters, PAGES_BY + number, (uint64_t)sign);
+		counters_add(&zram->counters, BYTES_BY + number, (uint64_t)sign * size);
+	} else {
+		counters_add(&zram->counters, SAME_PAGES, (uint64_t)sign);
+	}
+}
 
 #endif /* ZRAM_ZRAM_STORE_H */

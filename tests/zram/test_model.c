@@ -15,6 +15,7 @@ struct model {
 	uint64_t seed[NR_PAGES];
 	bool written[NR_PAGES];
 	bool limited;
+	unsigned int secondaries;
 	char *page;
 	uint64_t random;
 };
@@ -80,6 +81,24 @@ static void discard_random(struct model *model, uint64_t index)
 		forget(model, i);
 }
 
+/* What a page reads as stays, whatever keeps it. */
+static void recompress_random(struct model *model, uint64_t index)
+{
+	const struct zram_select select = {
+		.size = sizeof(select),
+		.marks = next_random(&model->random) % 2 ? ZRAM_IDLE : 0,
+		.first = index,
+		.max_pages = next_random(&model->random) % 64,
+	};
+	unsigned int number = (unsigned int)(next_random(&model->random) % 4);
+	int64_t done = zram_recompress(model->zram, &select, number);
+
+	if (model->secondaries == 0 || number > model->secondaries)
+		assert_int_equal(done, -EINVAL);
+	else
+		assert_true(done >= 0);
+}
+
 static void one_operation(struct model *model)
 {
 	uint64_t random = next_random(&model->random);
@@ -98,7 +117,13 @@ static void one_operation(struct model *model)
 	case 3:
 		check_counts(model);
 		break;
-	case 4 ... 89:
+	case 4:
+		assert_int_equal(zram_mark_idle(model->zram, 0), 0);
+		break;
+	case 5:
+		recompress_random(model, index);
+		break;
+	case 6 ... 89:
 		write_random(model, index);
 		break;
 	case 90 ... 149:
@@ -120,6 +145,9 @@ static void run(struct zram_options options)
 		.random = random_seed(),
 	};
 
+	while (model.secondaries < ZRAM_SECONDARY_MAX &&
+	       options.secondary[model.secondaries].algorithm)
+		model.secondaries++;
 	assert_non_null(model.page);
 	while (operations--)
 		one_operation(&model);
@@ -155,13 +183,19 @@ static void test_limited(void **state)
 	run((struct zram_options){ .mem_limit = NR_PAGES / 4 * page_size() });
 }
 
+static void test_recompressed(void **state)
+{
+	(void)state;
+	run((struct zram_options){ .secondary = { { .algorithm = "zstd" },
+						  { .algorithm = "deflate", .level = 12 } } });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_deferred),
-		cmocka_unit_test(test_small_queue),
-		cmocka_unit_test(test_freed_now),
-		cmocka_unit_test(test_limited),
+		cmocka_unit_test(test_deferred),     cmocka_unit_test(test_small_queue),
+		cmocka_unit_test(test_freed_now),    cmocka_unit_test(test_limited),
+		cmocka_unit_test(test_recompressed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
