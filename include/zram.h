@@ -122,6 +122,25 @@ struct zram_io_stat {
 	uint64_t notify_free;
 };
 
+/* No limit for zram_set_writeback_limit(). */
+#define ZRAM_NO_LIMIT UINT64_MAX
+
+/**
+ * struct zram_bd_stat - the fields of the kernel's /sys/block/zramN/bd_stat, in pages; and more.
+ * @bd_count: pages that are on the device now
+ * @bd_reads: reads of it
+ * @bd_writes: pages that were written to it
+ * @bd_capacity: pages that it has room for; 0 as long as there is none
+ * @writeback_limit: bytes that may yet be written, or %ZRAM_NO_LIMIT
+ */
+struct zram_bd_stat {
+	uint64_t bd_count;
+	uint64_t bd_reads;
+	uint64_t bd_writes;
+	uint64_t bd_capacity;
+	uint64_t writeback_limit;
+};
+
 /**
  * struct zram_compressor_stat - one of the store's compressors.
  * @algorithm: its name
@@ -183,8 +202,13 @@ int64_t zram_train_dictionary(const void *pages, size_t count, void *dictionary,
 int zram_mark_idle(struct zram *zram, uint64_t age);
 int64_t zram_recompress(struct zram *zram, const struct zram_select *select, unsigned int number);
 
+int zram_set_backing(struct zram *zram, const char *path);
+void zram_set_writeback_limit(struct zram *zram, uint64_t bytes);
+int64_t zram_writeback(struct zram *zram, const struct zram_select *select);
+
 void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat);
 void zram_get_io_stat(struct zram *zram, struct zram_io_stat *stat);
+void zram_get_bd_stat(struct zram *zram, struct zram_bd_stat *stat);
 int zram_get_compressor_stat(struct zram *zram, unsigned int number,
 			     struct zram_compressor_stat *stat);
 unsigned long zram_compact(struct zram *zram);

@@ -20,10 +20,11 @@
 #define COUNTERS_STRIPES 64
 #define COUNTERS_SHARED 0 /* the stripe that has no owner */
 
-/* Each page is counted once: as same, huge, or by its compressor, which has its number added. */
+/* Counts each page once: as same, huge, backed, or by its compressor, whose number is added. */
 enum counter {
 	SAME_PAGES,
 	HUGE_PAGES,
+	BACKED_PAGES,
 	HUGE_PAGES_SINCE,
 	NOTIFY_FREES,
 	PAGES_BY,

@@ -44,7 +44,8 @@ static unsigned int make_smaller(const struct recompression *work, struct stream
 			continue;
 		*entry = (struct entry){
 			.check = entry_checksum(stream->buffer, (size_t)size),
-			.state = (uint32_t)size << SLOT_SIZE_SHIFT | number << SLOT_HOW_SHIFT,
+			.state = (uint32_t)size << SLOT_SIZE_SHIFT | number << SLOT_HOW_SHIFT |
+				 (old->state & (SLOT_IDLE | SLOT_STAMP)),
 		};
 		if (entry_class(zram, entry) < class)
 			return number;

@@ -30,6 +30,7 @@
 #define SLOT_HOW_SHIFT 13 /* of an object: the number of its compressor */
 #define SLOT_HOW (3U << SLOT_HOW_SHIFT)
 #define SLOT_SAME (1U << SLOT_HOW_SHIFT) /* of no object: @word, repeated, is the page */
+#define SLOT_BACKED (2U << SLOT_HOW_SHIFT) /* of no object: the page is in the block @word */
 #define SLOT_FUTILE (1U << 12) /* no secondary compressor makes the object smaller */
 #define SLOT_IDLE (1U << 11) /* set by a walk alone, cleared by each access: see walk.h */
 #define SLOT_STAMP_BITS 11
@@ -38,12 +39,12 @@
 
 /*
  * What a slot says, as a value: what was in it, or what shall be. It is empty (all 0), or has
- * SLOT_SAME, or has an object, whose handle is @word. An object of a page's size is the page
- * itself, a smaller one is compressed.
+ * SLOT_SAME or SLOT_BACKED, or has an object, whose handle is @word. An object of a page's size is
+ * the page itself, a smaller one is compressed.
  */
 struct entry {
 	unsigned long word;
-	uint32_t check; /* of the object's bytes: entry_checksum() */
+	uint32_t check; /* of the object's bytes, or the block's: entry_checksum() */
 	uint32_t state;
 };
 
@@ -64,6 +65,11 @@ extern struct slot_lock slot_locks[SLOT_LOCKS];
 static inline size_t entry_size(const struct entry *entry)
 {
 	return entry->state >> SLOT_SIZE_SHIFT;
+}
+
+static inline bool entry_is_backed(const struct entry *entry)
+{
+	return !entry_size(entry) && (entry->state & SLOT_HOW) == SLOT_BACKED;
 }
 
 /* Returns the number of the compressor that made the object, 0 of a page as it is. */

@@ -37,7 +37,7 @@ void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat)
 	stat->huge_pages = counters_sum(&zram->counters, HUGE_PAGES);
 	stat->huge_pages_since = counters_sum(&zram->counters, HUGE_PAGES_SINCE);
 	stat->compr_data_size = stat->huge_pages * zram->page_size;
-	pages = stat->same_pages + stat->huge_pages;
+	pages = stat->same_pages + stat->huge_pages + counters_sum(&zram->counters, BACKED_PAGES);
 	for (unsigned int i = 0; i < zram->streams.nr_compressors; i++) {
 		stat->compr_data_size += counters_sum(&zram->counters, BYTES_BY + i);
 		pages += counters_sum(&zram->counters, PAGES_BY + i);
@@ -67,6 +67,27 @@ void zram_get_io_stat(struct zram *zram, struct zram_io_stat *stat)
 	stat->failed_writes = atomic_load(&zram->failed_writes);
 	stat->invalid_io = atomic_load(&zram->invalid_io);
 	stat->notify_free = counters_sum(&zram->counters, NOTIFY_FREES);
+}
+
+/**
+ * zram_get_bd_stat() - what the store has written back.
+ * @zram: the store; of NULL, all is 0
+ * @stat: filled in; see struct zram_bd_stat
+ *
+ * Context: Any thread.
+ */
+void zram_get_bd_stat(struct zram *zram, struct zram_bd_stat *stat)
+{
+	if (!stat)
+		return;
+	memset(stat, 0, sizeof(*stat));
+	if (!zram)
+		return;
+	stat->bd_count = counters_sum(&zram->counters, BACKED_PAGES);
+	stat->bd_reads = atomic_load(&zram->backing.reads);
+	stat->bd_writes = atomic_load(&zram->backing.writes);
+	stat->bd_capacity = atomic_load(&zram->backing.nr_blocks);
+	stat->writeback_limit = atomic_load(&zram->backing.limit);
 }
 
 /**

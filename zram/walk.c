@@ -75,15 +75,15 @@ int walk_copy(struct zram *zram, uint64_t index, const struct zram_select *selec
 }
 
 /*
- * Puts @entry in place of @old, with its stamp and mark, and frees what was there. Returns false
+ * Puts @entry in place of @old, and frees what was there. Returns false
  * if the page was used meanwhile, and then the slot stays as it is.
  */
-bool walk_replace(struct zram *zram, uint64_t index, const struct entry *old, struct entry *entry)
+bool walk_replace(struct zram *zram, uint64_t index, const struct entry *old,
+		  const struct entry *entry)
 {
 	struct slot *slot = &zram->slots[index];
 	bool unused;
 
-	entry->state |= old->state & (SLOT_IDLE | SLOT_STAMP);
 	slot_lock(slot);
 	unused = atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_IDLE;
 	if (unused)

@@ -33,7 +33,8 @@ static inline void walk_end(struct zram *zram)
 int walk_select(const struct zram *zram, const struct zram_select *select, struct zram_select *own);
 int walk_copy(struct zram *zram, uint64_t index, const struct zram_select *select,
 	      struct stream *stream, struct entry *entry);
-bool walk_replace(struct zram *zram, uint64_t index, const struct entry *old, struct entry *entry);
+bool walk_replace(struct zram *zram, uint64_t index, const struct entry *old,
+		  const struct entry *entry);
 void walk_leave(struct zram *zram, uint64_t index, const struct entry *old);
 
 #endif /* ZRAM_WALK_H */

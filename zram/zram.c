@@ -146,6 +146,7 @@ static int init_store(struct zram *zram, const struct zram_options *options)
 		err = -errno;
 		goto unmap_slots;
 	}
+	zram->backing.limit = ZRAM_NO_LIMIT;
 	zram->max_compressed = zs_huge_class_size(zram->pool) - 1;
 	err = stores_add(zram);
 	if (!err)
@@ -212,6 +213,7 @@ void zram_destroy(struct zram *zram)
 	zs_destroy_pool(zram->pool);
 	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
 	streams_destroy(&zram->streams);
+	backing_close(&zram->backing);
 	free(zram);
 }
 
@@ -259,6 +261,8 @@ static void replace_entry(struct zram *zram, struct slot *slot, const struct ent
 		count_entry(zram, &old, -1);
 	if (entry_size(&old))
 		zs_free(zram->pool, old.word);
+	else if (entry_is_backed(&old))
+		backing_free(&zram->backing, old.word);
 }
 
 static bool over_limit(struct zram *zram)
@@ -405,6 +409,36 @@ int load_page(struct zram *zram, struct stream *stream, const struct entry *entr
 	return 0;
 }
 
+/* Reads a slot's page. Returns 0, a negative errno, or 1 if the slot has changed meanwhile. */
+static int read_slot(struct zram *zram, struct slot *slot, void *page)
+{
+	struct stream *stream;
+	struct entry entry;
+	int err = 0;
+
+	if (slot_is_empty(slot)) {
+		memset(page, 0, zram->page_size);
+		return 0;
+	}
+	stream = stream_get(&zram->streams);
+	slot_lock(slot);
+	entry = slot_get(slot);
+	if (entry_size(&entry)) {
+		err = copy_object(zram, stream, &entry);
+		slot_touch(slot, &entry);
+	}
+	slot_unlock(slot);
+	if (entry_size(&entry) && !err)
+		err = load_page(zram, stream, &entry, page);
+	stream_put(stream);
+	/* A device may take its time: no thread waits for the stream meanwhile. */
+	if (entry_is_backed(&entry))
+		return read_backed(zram, slot, &entry, page);
+	if (!entry_size(&entry)) /* an empty slot is one of zeros */
+		fill_page(page, zram->page_size, entry.word);
+	return err;
+}
+
 /*
  * The calls.
  */
@@ -452,36 +486,19 @@ int zram_write_page(struct zram *zram, uint64_t index, const void *page)
  *
  * Context: Any thread. May sleep.
  * Return: 0; -EINVAL if @zram or @page is NULL or @index out of range; -EIO if what is stored was
- * damaged.
+ * damaged. A page that was written back may give what the device said. If @page is not aligned to
+ * a page, it may give -ENOMEM.
  */
 int zram_read_page(struct zram *zram, uint64_t index, void *page)
 {
-	struct stream *stream;
-	struct entry entry;
-	struct slot *slot;
-	int err = 0;
+	int err;
 
 	if (!index_is_valid(zram, index) || !page)
 		return -EINVAL;
 
-	slot = &zram->slots[index];
-	if (slot_is_empty(slot)) {
-		memset(page, 0, zram->page_size);
-		return 0;
-	}
-	stream = stream_get(&zram->streams);
-	slot_lock(slot);
-	entry = slot_get(slot);
-	if (entry_size(&entry)) {
-		err = copy_object(zram, stream, &entry);
-		slot_touch(slot, &entry);
-	}
-	slot_unlock(slot);
-	if (!entry_size(&entry)) /* an empty slot is one of zeros */
-		fill_page(page, zram->page_size, entry.word);
-	else if (!err)
-		err = load_page(zram, stream, &entry, page);
-	stream_put(stream);
+	do {
+		err = read_slot(zram, &zram->slots[index], page);
+	} while (err == 1);
 	if (err)
 		atomic_fetch_add_explicit(&zram->failed_reads, 1, memory_order_relaxed);
 	return err;
@@ -522,8 +539,11 @@ int zram_slot_free_notify(struct zram *zram, uint64_t index)
 
 	counters_add(&zram->counters, NOTIFY_FREES, 1);
 	old = take_entry(zram, index);
-	if (!entry_size(&old))
+	if (!entry_size(&old)) {
+		if (entry_is_backed(&old))
+			backing_free(&zram->backing, old.word);
 		return 0;
+	}
 	if (zram->free_policy == ZRAM_FREE_NOW)
 		zs_free(zram->pool, old.word);
 	else
@@ -559,6 +579,8 @@ int zram_discard(struct zram *zram, uint64_t index, uint64_t count)
 	for (uint64_t i = index; i < index + count; i++) {
 		struct entry old = take_entry(zram, i);
 
+		if (entry_is_backed(&old))
+			backing_free(&zram->backing, old.word);
 		if (!entry_size(&old))
 			continue;
 		handles[nr_handles++] = old.word;

@@ -6,6 +6,7 @@
 #ifndef ZRAM_ZRAM_STORE_H
 #define ZRAM_ZRAM_STORE_H
 
+#include "backing.h"
 #include "counters.h"
 #include "slot.h"
 #include "stream.h"
@@ -20,6 +21,7 @@ struct zram {
 	size_t max_compressed; /* a page that does not get so small is stored as it is */
 	uint64_t limit_pages; /* 0: no limit */
 	struct streams streams;
+	struct backing backing;
 	struct zram *next; /* of all stores: see stores.c */
 	struct zram *prev;
 	_Atomic bool walking; /* see walk.h */
@@ -34,6 +36,7 @@ void update_used_max(struct zram *zram, uint64_t used);
 unsigned int entry_class(const struct zram *zram, const struct entry *entry);
 int copy_object(struct zram *zram, struct stream *stream, const struct entry *entry);
 int load_page(struct zram *zram, struct stream *stream, const struct entry *entry, void *page);
+int read_backed(struct zram *zram, struct slot *slot, const struct entry *entry, void *page);
 
 /*
  * Count a page in (@sign 1) or out (@sign -1). Inlined, as is take_entry(): they are the exit
@@ -52,7 +55,8 @@ static inline __attribute__((always_inline)) void count_entry(struct zram *zram,
 		counters_add(&zram->counters, PAGES_BY + number, (uint64_t)sign);
 		counters_add(&zram->counters, BYTES_BY + number, (uint64_t)sign * size);
 	} else {
-		counters_add(&zram->counters, SAME_PAGES, (uint64_t)sign);
+		counters_add(&zram->counters, entry_is_backed(entry) ? BACKED_PAGES : SAME_PAGES,
+			     (uint64_t)sign);
 	}
 }
 

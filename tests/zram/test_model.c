@@ -3,6 +3,7 @@
  * A random run of every call of the store against a plain model: an array of the pages' seeds. The
  * run prints its seed, see seed.h.
  */
+#include "backing_file.h"
 #include "zram_pages.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@ struct model {
 	uint64_t seed[NR_PAGES];
 	bool written[NR_PAGES];
 	bool limited;
+	bool backed;
 	unsigned int secondaries;
 	char *page;
 	uint64_t random;
@@ -44,8 +46,17 @@ static void check_counts(struct model *model)
 	}
 	assert_int_equal(stat.orig_data_size, stored * page_size());
 	assert_int_equal(stat.same_pages, same);
-	assert_int_equal(stat.huge_pages, huge);
-	assert_true(stat.compr_data_size >= huge * page_size());
+	if (model->backed) {
+		struct zram_bd_stat bd;
+
+		zram_get_bd_stat(model->zram, &bd);
+		assert_true(bd.bd_count <= bd.bd_capacity);
+		assert_true(stat.huge_pages <= huge);
+		assert_true(stat.huge_pages + bd.bd_count >= huge);
+	} else {
+		assert_int_equal(stat.huge_pages, huge);
+	}
+	assert_true(stat.compr_data_size >= stat.huge_pages * page_size());
 	assert_true(stat.compr_data_size <= (stored - same) * page_size());
 	assert_true(stat.mem_used_total >= stat.compr_data_size);
 	assert_true(!model->limited || stat.mem_used_total <= stat.mem_limit);
@@ -99,6 +110,20 @@ static void recompress_random(struct model *model, uint64_t index)
 		assert_true(done >= 0);
 }
 
+/* On a device of half the pages, so that it is full now and then. */
+static void write_back_random(struct model *model, uint64_t index)
+{
+	const struct zram_select select = {
+		.size = sizeof(select),
+		.marks = (unsigned int)(next_random(&model->random) % 8),
+		.first = index,
+		.max_pages = next_random(&model->random) % 200,
+	};
+	int64_t done = zram_writeback(model->zram, &select);
+
+	assert_true(done >= 0 || done == (model->backed ? -ENOSPC : -ENODEV));
+}
+
 static void one_operation(struct model *model)
 {
 	uint64_t random = next_random(&model->random);
@@ -123,7 +148,10 @@ static void one_operation(struct model *model)
 	case 5:
 		recompress_random(model, index);
 		break;
-	case 6 ... 89:
+	case 6:
+		write_back_random(model, index);
+		break;
+	case 7 ... 89:
 		write_random(model, index);
 		break;
 	case 90 ... 149:
@@ -135,11 +163,12 @@ static void one_operation(struct model *model)
 	}
 }
 
-static void run(struct zram_options options)
+static void run_on(struct zram_options options, const char *path)
 {
 	unsigned long operations = random_operations(10000);
 	struct model model = {
 		.zram = create_store(NR_PAGES, options),
+		.backed = path != NULL,
 		.limited = options.mem_limit != 0,
 		.page = malloc(page_size()),
 		.random = random_seed(),
@@ -149,6 +178,8 @@ static void run(struct zram_options options)
 	       options.secondary[model.secondaries].algorithm)
 		model.secondaries++;
 	assert_non_null(model.page);
+	if (path)
+		assert_int_equal(zram_set_backing(model.zram, path), 0);
 	while (operations--)
 		one_operation(&model);
 	for (uint64_t i = 0; i < NR_PAGES; i++)
@@ -156,6 +187,11 @@ static void run(struct zram_options options)
 	check_counts(&model);
 	zram_destroy(model.zram);
 	free(model.page);
+}
+
+static void run(struct zram_options options)
+{
+	run_on(options, NULL);
 }
 
 static void test_deferred(void **state)
@@ -190,12 +226,21 @@ static void test_recompressed(void **state)
 						  { .algorithm = "deflate", .level = 12 } } });
 }
 
+static void test_written_back(void **state)
+{
+	struct backing_file file = create_file(NR_PAGES / 2);
+
+	(void)state;
+	run_on((struct zram_options){ .secondary = { { .algorithm = "zstd" } } }, file.path);
+	remove_file(&file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deferred),     cmocka_unit_test(test_small_queue),
 		cmocka_unit_test(test_freed_now),    cmocka_unit_test(test_limited),
-		cmocka_unit_test(test_recompressed),
+		cmocka_unit_test(test_recompressed), cmocka_unit_test(test_written_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,7 +183,7 @@ static void test_threshold_range_and_most(void **state)
 	check_pages_and_destroy();
 }
 
-/* An object of the same size class saves no memory, so the old one stays, and is not tried again. */
+/* An object of the same size class saves no memory: the old one stays, and is not tried again. */
 static void test_no_gain(void **state)
 {
 	(void)state;
