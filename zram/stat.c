@@ -39,8 +39,8 @@ void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat)
 	stat->compr_data_size = stat->huge_pages * zram->page_size;
 	pages = stat->same_pages + stat->huge_pages + counters_sum(&zram->counters, BACKED_PAGES);
 	for (unsigned int i = 0; i < zram->streams.nr_compressors; i++) {
-		stat->compr_data_size += counters_sum(&zram->counters, BYTES_BY + i);
-		pages += counters_sum(&zram->counters, PAGES_BY + i);
+		stat->compr_data_size += counters_sum(&zram->counters, BYTES_BY + 2 * i);
+		pages += counters_sum(&zram->counters, PAGES_BY + 2 * i);
 	}
 	stat->orig_data_size = pages * zram->page_size;
 	stat->mem_used_total = used * zram->page_size;
@@ -108,8 +108,8 @@ int zram_get_compressor_stat(struct zram *zram, unsigned int number,
 		.algorithm = zram->streams.compressor[number].codec->name,
 		.level = zram->streams.compressor[number].level,
 		.dictionary_size = zram->streams.compressor[number].dictionary_size,
-		.pages = counters_sum(&zram->counters, PAGES_BY + number),
-		.compr_data_size = counters_sum(&zram->counters, BYTES_BY + number),
+		.pages = counters_sum(&zram->counters, PAGES_BY + 2 * number),
+		.compr_data_size = counters_sum(&zram->counters, BYTES_BY + 2 * number),
 	};
 	return 0;
 }

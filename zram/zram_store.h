@@ -45,18 +45,19 @@ int read_backed(struct zram *zram, struct slot *slot, const struct entry *entry,
 static inline __attribute__((always_inline)) void count_entry(struct zram *zram,
 							      const struct entry *entry, int sign)
 {
+	const struct tally tally = tally_of(&zram->counters);
 	size_t size = entry_size(entry);
 
 	if (size == zram->page_size) {
-		counters_add(&zram->counters, HUGE_PAGES, (uint64_t)sign);
+		tally_add(tally, HUGE_PAGES, (uint64_t)sign);
 	} else if (size) {
 		unsigned int number = entry_compressor(entry);
 
-		counters_add(&zram->counters, PAGES_BY + number, (uint64_t)sign);
-		counters_add(&zram->counters, BYTES_BY + number, (uint64_t)sign * size);
+		tally_add(tally, PAGES_BY + 2 * number, (uint64_t)sign);
+		tally_add(tally, BYTES_BY + 2 * number, (uint64_t)sign * size);
 	} else {
-		counters_add(&zram->counters, entry_is_backed(entry) ? BACKED_PAGES : SAME_PAGES,
-			     (uint64_t)sign);
+		tally_add(tally, entry_is_backed(entry) ? BACKED_PAGES : SAME_PAGES,
+			  (uint64_t)sign);
 	}
 }
 
