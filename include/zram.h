@@ -22,6 +22,9 @@ extern "C" {
 struct zram;
 struct zs_pool;
 
+/* The most seconds that zram_mark_idle() takes: 32 hours. */
+#define ZRAM_AGE_MAX 115200
+
 /**
  * enum zram_free_policy - what zram_slot_free_notify() does with a page's object.
  * @ZRAM_FREE_DEFERRED: zs_free_deferred(), which returns at once
@@ -30,6 +33,23 @@ struct zs_pool;
 enum zram_free_policy {
 	ZRAM_FREE_DEFERRED,
 	ZRAM_FREE_NOW,
+};
+
+/* The compressors that a store can have besides the one that writes use. */
+#define ZRAM_SECONDARY_MAX 3
+
+/**
+ * struct zram_compressor - a compressor for zram_recompress(). 0 in a field: its default.
+ * @algorithm: as in struct zram_options; must be given
+ * @level: as in struct zram_options
+ * @dictionary: as in struct zram_options
+ * @dictionary_size: its size in bytes
+ */
+struct zram_compressor {
+	const char *algorithm;
+	int level;
+	const void *dictionary;
+	size_t dictionary_size;
 };
 
 /**
@@ -45,6 +65,10 @@ enum zram_free_policy {
  * @mem_limit: bytes that the pool's memory may take, rounded up to whole pages; 0 is no limit
  * @deferred_budget: the pool's, see struct zs_pool_options
  * @deferred_delay_ms: the pool's
+ * @dictionary: what pages have in common, for "zstd" alone: see zram_train_dictionary()
+ * @dictionary_size: its size in bytes
+ * @secondary: up to three compressors that zram_recompress() tries, in this order; the first
+ *	without an algorithm ends them
  */
 struct zram_options {
 	size_t size;
@@ -55,6 +79,9 @@ struct zram_options {
 	uint64_t mem_limit;
 	size_t deferred_budget;
 	unsigned int deferred_delay_ms;
+	const void *dictionary;
+	size_t dictionary_size;
+	struct zram_compressor secondary[ZRAM_SECONDARY_MAX];
 };
 
 /**
@@ -81,6 +108,85 @@ struct zram_mm_stat {
 	uint64_t huge_pages_since;
 };
 
+/**
+ * struct zram_io_stat - the fields of the kernel's /sys/block/zramN/io_stat.
+ * @failed_reads: pages that could not be read
+ * @failed_writes: pages that could not be written
+ * @invalid_io: calls whose index does not exist
+ * @notify_free: calls of zram_slot_free_notify()
+ */
+struct zram_io_stat {
+	uint64_t failed_reads;
+	uint64_t failed_writes;
+	uint64_t invalid_io;
+	uint64_t notify_free;
+};
+
+/* No limit for zram_set_writeback_limit(). */
+#define ZRAM_NO_LIMIT UINT64_MAX
+
+/**
+ * struct zram_bd_stat - the fields of the kernel's /sys/block/zramN/bd_stat, in pages; and more.
+ * @bd_count: pages that are on the device now
+ * @bd_reads: reads of it
+ * @bd_writes: pages that were written to it
+ * @bd_capacity: pages that it has room for; 0 as long as there is none
+ * @writeback_limit: bytes that may yet be written, or %ZRAM_NO_LIMIT
+ */
+struct zram_bd_stat {
+	uint64_t bd_count;
+	uint64_t bd_reads;
+	uint64_t bd_writes;
+	uint64_t bd_capacity;
+	uint64_t writeback_limit;
+};
+
+/**
+ * struct zram_compressor_stat - one of the store's compressors.
+ * @algorithm: its name
+ * @level: its level, never 0
+ * @dictionary_size: bytes of its dictionary, 0 for none
+ * @pages: pages that are now kept as it compressed them
+ * @compr_data_size: bytes of them as they are kept
+ */
+struct zram_compressor_stat {
+	const char *algorithm;
+	int level;
+	size_t dictionary_size;
+	uint64_t pages;
+	uint64_t compr_data_size;
+};
+
+/**
+ * enum zram_mark - what a page must be for zram_recompress() or zram_writeback() to take it.
+ * @ZRAM_IDLE: marked by zram_mark_idle(), and not used since
+ * @ZRAM_HUGE: kept as it is, as it does not compress
+ * @ZRAM_INCOMPRESSIBLE: no secondary compressor made it smaller
+ */
+enum zram_mark {
+	ZRAM_IDLE = 1,
+	ZRAM_HUGE = 2,
+	ZRAM_INCOMPRESSIBLE = 4,
+};
+
+/**
+ * struct zram_select - which pages a call takes. 0 in a field: no condition.
+ * @size: sizeof(struct zram_select), which lets the struct grow
+ * @marks: of enum zram_mark, all that a page must have
+ * @first: the index of the first page
+ * @count: how many pages from there; 0 is up to the last one
+ * @min_size: bytes that a page takes at least, as it is kept
+ * @max_pages: pages that the call takes at most
+ */
+struct zram_select {
+	size_t size;
+	unsigned int marks;
+	uint64_t first;
+	uint64_t count;
+	size_t min_size;
+	uint64_t max_pages;
+};
+
 #pragma GCC visibility push(default)
 
 struct zram *zram_create(const struct zram_options *options);
@@ -91,7 +197,21 @@ int zram_read_page(struct zram *zram, uint64_t index, void *page);
 int zram_slot_free_notify(struct zram *zram, uint64_t index);
 int zram_discard(struct zram *zram, uint64_t index, uint64_t count);
 
+int64_t zram_train_dictionary(const void *pages, size_t count, void *dictionary, size_t capacity);
+
+int zram_mark_idle(struct zram *zram, uint64_t age);
+int64_t zram_recompress(struct zram *zram, const struct zram_select *select, unsigned int number);
+
+int zram_set_backing(struct zram *zram, const char *path);
+void zram_set_writeback_limit(struct zram *zram, uint64_t bytes);
+int64_t zram_writeback(struct zram *zram, const struct zram_select *select);
+
 void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat);
+void zram_get_io_stat(struct zram *zram, struct zram_io_stat *stat);
+void zram_get_bd_stat(struct zram *zram, struct zram_bd_stat *stat);
+int zram_get_compressor_stat(struct zram *zram, unsigned int number,
+			     struct zram_compressor_stat *stat);
+unsigned long zram_compact(struct zram *zram);
 struct zs_pool *zram_get_pool(struct zram *zram);
 
 #pragma GCC visibility pop

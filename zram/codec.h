@@ -19,6 +19,8 @@
  * @max_level: the highest
  * @default_level: what level 0 stands for
  * @create: make a context for pages of @page_size bytes; NULL if there is no memory
+ * @create_with_dictionary: likewise, with a dictionary, which it copies; NULL if the algorithm
+ *	takes none
  * @destroy: end a context; NULL is ignored
  * @compress: compress a page to at most @capacity bytes at @dst, which has CODEC_BUFFER_PAGES pages
  *	of room. Returns the bytes written, 0 if they would be more than @capacity, or a negative
@@ -31,6 +33,8 @@ struct codec {
 	int max_level;
 	int default_level;
 	void *(*create)(int level, size_t page_size);
+	void *(*create_with_dictionary)(int level, size_t page_size, const void *dictionary,
+					size_t dictionary_size);
 	void (*destroy)(void *context);
 	ssize_t (*compress)(void *context, const void *page, size_t page_size, void *dst,
 			    size_t capacity);

@@ -4,8 +4,11 @@
  *
  * Its compressor allocates the tables that it works in when it first compresses, by level and size
  * of the input. All pages have one size, so compressing one page in create() allocates all.
+ *
+ * A dictionary is digested once for compressing and once for decompressing, in each context.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -16,14 +19,22 @@ struct zstd_context {
 	int level;
 	ZSTD_CCtx *compressor;
 	ZSTD_DCtx *decompressor;
+	ZSTD_CDict *compress_with; /* NULL: no dictionary */
+	ZSTD_DDict *decompress_with;
 };
 
 static ssize_t zstd_compress(void *arg, const void *page, size_t page_size, void *dst,
 			     size_t capacity)
 {
 	struct zstd_context *context = arg;
-	size_t len = ZSTD_compressCCtx(context->compressor, dst, capacity, page, page_size,
-				       context->level);
+	size_t len;
+
+	if (context->compress_with)
+		len = ZSTD_compress_usingCDict(context->compressor, dst, capacity, page, page_size,
+					       context->compress_with);
+	else
+		len = ZSTD_compressCCtx(context->compressor, dst, capacity, page, page_size,
+					context->level);
 
 	switch (ZSTD_getErrorCode(len)) {
 	case ZSTD_error_no_error:
@@ -40,10 +51,14 @@ static ssize_t zstd_compress(void *arg, const void *page, size_t page_size, void
 static int zstd_decompress(void *arg, const void *src, size_t size, void *page, size_t page_size)
 {
 	struct zstd_context *context = arg;
+	size_t len;
 
-	return ZSTD_decompressDCtx(context->decompressor, page, page_size, src, size) == page_size ?
-		       0 :
-		       -EIO;
+	if (context->decompress_with)
+		len = ZSTD_decompress_usingDDict(context->decompressor, page, page_size, src, size,
+						 context->decompress_with);
+	else
+		len = ZSTD_decompressDCtx(context->decompressor, page, page_size, src, size);
+	return len == page_size ? 0 : -EIO;
 }
 
 /* Compress an empty page, for the memory that it makes zstd allocate. */
@@ -66,26 +81,40 @@ static void zstd_destroy(void *arg)
 
 	if (!context)
 		return;
+	ZSTD_freeDDict(context->decompress_with);
+	ZSTD_freeCDict(context->compress_with);
 	ZSTD_freeDCtx(context->decompressor);
 	ZSTD_freeCCtx(context->compressor);
 	free(context);
 }
 
-static void *zstd_create(int level, size_t page_size)
+static void *zstd_create_with_dictionary(int level, size_t page_size, const void *dictionary,
+					 size_t dictionary_size)
 {
 	struct zstd_context *context = calloc(1, sizeof(*context));
+	bool whole;
 
 	if (!context)
 		return NULL;
 	context->level = level;
 	context->compressor = ZSTD_createCCtx();
 	context->decompressor = ZSTD_createDCtx();
-	if (!context->compressor || !context->decompressor ||
-	    compress_once(context, page_size) != 0) {
+	whole = context->compressor && context->decompressor;
+	if (whole && dictionary) {
+		context->compress_with = ZSTD_createCDict(dictionary, dictionary_size, level);
+		context->decompress_with = ZSTD_createDDict(dictionary, dictionary_size);
+		whole = context->compress_with && context->decompress_with;
+	}
+	if (!whole || compress_once(context, page_size) != 0) {
 		zstd_destroy(context);
 		return NULL;
 	}
 	return context;
+}
+
+static void *zstd_create(int level, size_t page_size)
+{
+	return zstd_create_with_dictionary(level, page_size, NULL, 0);
 }
 
 const struct codec codec_zstd = {
@@ -94,6 +123,7 @@ const struct codec codec_zstd = {
 	.max_level = 22, /* ZSTD_maxCLevel() */
 	.default_level = ZSTD_CLEVEL_DEFAULT,
 	.create = zstd_create,
+	.create_with_dictionary = zstd_create_with_dictionary,
 	.destroy = zstd_destroy,
 	.compress = zstd_compress,
 	.decompress = zstd_decompress,

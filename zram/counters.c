@@ -82,7 +82,7 @@ void counters_forked(void)
 }
 
 /* The sum. Never negative: a page counted out but not yet in is not there. */
-uint64_t counters_sum(const struct counters *counters, enum counter counter)
+uint64_t counters_sum(const struct counters *counters, unsigned int counter)
 {
 	uint64_t sum = 0;
 

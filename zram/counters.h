@@ -13,18 +13,24 @@
 #define ZRAM_COUNTERS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "stream.h"
 
 #define COUNTERS_STRIPES 64
 #define COUNTERS_SHARED 0 /* the stripe that has no owner */
 
+/* Counts each page once: as same, huge, backed, or by its compressor (plus twice its number). */
 enum counter {
-	PAGES_STORED,
-	COMPR_DATA_SIZE,
 	SAME_PAGES,
 	HUGE_PAGES,
+	BACKED_PAGES,
 	HUGE_PAGES_SINCE,
-	NR_COUNTERS,
+	NOTIFY_FREES,
+	PAGES_BY,
+	BYTES_BY,
+	NR_COUNTERS = PAGES_BY + 2 * COMPRESSORS,
 };
 
 struct stripe {
@@ -40,22 +46,41 @@ extern _Thread_local int counters_stripe __attribute__((tls_model("initial-exec"
 
 int counters_claim_stripe(void);
 void counters_forked(void);
-uint64_t counters_sum(const struct counters *counters, enum counter counter);
+uint64_t counters_sum(const struct counters *counters, unsigned int counter);
 
-/* Add @n, which may be negative modulo 2^64. */
-static inline void counters_add(struct counters *counters, enum counter counter, uint64_t n)
+/* Where the calling thread counts. */
+struct tally {
+	_Atomic uint64_t *value;
+	bool is_shared;
+};
+
+static inline struct tally tally_of(struct counters *counters)
 {
 	int stripe = counters_stripe;
-	_Atomic uint64_t *value;
 
 	if (__builtin_expect(stripe < 0, 0))
 		stripe = counters_claim_stripe();
-	value = &counters->stripes[stripe].value[counter];
-	if (__builtin_expect(stripe == COUNTERS_SHARED, 0))
+	return (struct tally){
+		.value = counters->stripes[stripe].value,
+		.is_shared = stripe == COUNTERS_SHARED,
+	};
+}
+
+/* Adds @n, which may be negative modulo 2^64. */
+static inline void tally_add(struct tally tally, unsigned int counter, uint64_t n)
+{
+	_Atomic uint64_t *value = &tally.value[counter];
+
+	if (__builtin_expect(tally.is_shared, 0))
 		atomic_fetch_add_explicit(value, n, memory_order_relaxed);
 	else
 		atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + n,
 				      memory_order_relaxed);
+}
+
+static inline void counters_add(struct counters *counters, unsigned int counter, uint64_t n)
+{
+	tally_add(tally_of(counters), counter, n);
 }
 
 #endif /* ZRAM_COUNTERS_H */

@@ -38,9 +38,17 @@ static void fork_parent(void)
 	pthread_mutex_unlock(&stores_lock);
 }
 
+/*
+ * The thread that went over a store's slots is not in the child. The device is the parent's alone,
+ * as both would give out the same blocks.
+ */
 static void fork_child(void)
 {
 	counters_forked();
+	for (struct zram *zram = stores; zram; zram = zram->next) {
+		atomic_store(&zram->walking, false);
+		zram->backing.is_parents = true;
+	}
 	fork_parent();
 }
 

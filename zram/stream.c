@@ -4,29 +4,68 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "stream.h"
 
-static int stream_init(struct stream *stream, const struct codec *codec, int level,
-		       size_t page_size)
+static void stream_end(struct stream *stream, const struct streams *streams)
 {
-	stream->context = codec->create(level, page_size);
+	for (unsigned int i = 0; i < streams->nr_compressors; i++)
+		streams->compressor[i].codec->destroy(stream->context[i]);
+	free(stream->buffer);
+}
+
+static void *create_context(const struct compressor *compressor, size_t page_size)
+{
+	if (compressor->dictionary)
+		return compressor->codec->create_with_dictionary(compressor->level, page_size,
+								 compressor->dictionary,
+								 compressor->dictionary_size);
+	return compressor->codec->create(compressor->level, page_size);
+}
+
+static int stream_init(struct stream *stream, const struct streams *streams, size_t page_size)
+{
+	bool whole;
+
+	memset(stream, 0, sizeof(*stream));
 	stream->buffer = malloc(CODEC_BUFFER_PAGES * page_size);
-	if (!stream->context || !stream->buffer || pthread_mutex_init(&stream->lock, NULL) != 0) {
-		free(stream->buffer);
-		codec->destroy(stream->context);
+	whole = stream->buffer != NULL;
+	for (unsigned int i = 0; whole && i < streams->nr_compressors; i++) {
+		stream->context[i] = create_context(&streams->compressor[i], page_size);
+		whole = stream->context[i] != NULL;
+	}
+	if (!whole || pthread_mutex_init(&stream->lock, NULL) != 0) {
+		stream_end(stream, streams);
 		return -ENOMEM;
 	}
 	return 0;
 }
 
-static void stream_end(struct stream *stream, const struct codec *codec)
+/* Reads what @options ask for. Returns 0, or -EINVAL if that is not possible. */
+int compressor_init(struct compressor *compressor, const struct zram_compressor *options)
 {
-	pthread_mutex_destroy(&stream->lock);
-	free(stream->buffer);
-	codec->destroy(stream->context);
+	const struct codec *codec = codec_find(options->algorithm);
+	int level;
+
+	if (!codec)
+		return -EINVAL;
+	level = options->level ? options->level : codec->default_level;
+	if (level < codec->min_level || level > codec->max_level)
+		return -EINVAL;
+	if (!options->dictionary != !options->dictionary_size ||
+	    (options->dictionary && !codec->create_with_dictionary))
+		return -EINVAL;
+	*compressor = (struct compressor){
+		.codec = codec,
+		.level = level,
+		.dictionary = options->dictionary,
+		.dictionary_size = options->dictionary_size,
+	};
+	return 0;
 }
 
 /* Returns how many CPUs the process may run on. */
@@ -39,18 +78,17 @@ static size_t cpus_allowed(void)
 	return (size_t)sysconf(_SC_NPROCESSORS_ONLN); /* more than a set holds */
 }
 
-/* Returns 0 or -ENOMEM, with nothing left behind. */
-int streams_create(struct streams *streams, const struct codec *codec, int level, size_t page_size)
+/* Makes the streams of the compressors. Returns 0 or -ENOMEM, with nothing left behind. */
+int streams_create(struct streams *streams, size_t page_size)
 {
 	size_t wanted = cpus_allowed();
 
-	streams->codec = codec;
 	streams->count = 0;
 	streams->stream = aligned_alloc(_Alignof(struct stream), wanted * sizeof(struct stream));
 	if (!streams->stream)
 		return -ENOMEM;
 	while (streams->count < wanted) {
-		if (stream_init(&streams->stream[streams->count], codec, level, page_size) != 0) {
+		if (stream_init(&streams->stream[streams->count], streams, page_size) != 0) {
 			streams_destroy(streams);
 			return -ENOMEM;
 		}
@@ -62,8 +100,12 @@ int streams_create(struct streams *streams, const struct codec *codec, int level
 /* Frees the streams, which no thread holds any more. */
 void streams_destroy(struct streams *streams)
 {
-	while (streams->count > 0)
-		stream_end(&streams->stream[--streams->count], streams->codec);
+	while (streams->count > 0) {
+		struct stream *stream = &streams->stream[--streams->count];
+
+		pthread_mutex_destroy(&stream->lock);
+		stream_end(stream, streams);
+	}
 	free(streams->stream);
 }
 

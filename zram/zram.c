@@ -32,9 +32,13 @@
 /* Handles that zram_discard() takes out of slots before it frees them together. */
 #define DISCARD_BATCH 128
 
-static bool index_is_valid(const struct zram *zram, uint64_t index)
+static bool index_is_valid(struct zram *zram, uint64_t index)
 {
-	return zram && index < zram->nr_slots;
+	if (zram && index < zram->nr_slots)
+		return true;
+	if (zram)
+		atomic_fetch_add_explicit(&zram->invalid_io, 1, memory_order_relaxed);
+	return false;
 }
 
 /*
@@ -58,6 +62,31 @@ static bool read_options(const struct zram_options *options, struct zram_options
 	}
 	memcpy(own, options, options->size < sizeof(*own) ? options->size : sizeof(*own));
 	return own->disksize != 0 && own->free_policy <= ZRAM_FREE_NOW;
+}
+
+/* Reads which compressors the options name; the secondary ones up to the first without a name. */
+static int read_compressors(struct streams *streams, const struct zram_options *options)
+{
+	const struct zram_compressor primary = {
+		.algorithm = options->algorithm,
+		.level = options->level,
+		.dictionary = options->dictionary,
+		.dictionary_size = options->dictionary_size,
+	};
+	int err = compressor_init(&streams->compressor[0], &primary);
+
+	streams->nr_compressors = 1;
+	for (unsigned int i = 0; !err && i < ZRAM_SECONDARY_MAX; i++) {
+		const struct zram_compressor *secondary = &options->secondary[i];
+
+		if (secondary->algorithm && streams->nr_compressors == i + 1)
+			err = compressor_init(&streams->compressor[streams->nr_compressors++],
+					      secondary);
+		else if (secondary->algorithm || secondary->level || secondary->dictionary ||
+			 secondary->dictionary_size)
+			err = -EINVAL;
+	}
+	return err;
 }
 
 /* Returns the whole pages that @bytes bytes take. */
@@ -93,8 +122,7 @@ static struct zs_pool *create_pool(const struct zram_options *options)
 }
 
 /* Fill in a zeroed store. Returns 0 or a negative errno, with nothing left behind. */
-static int init_store(struct zram *zram, const struct zram_options *options,
-		      const struct codec *codec, int level)
+static int init_store(struct zram *zram, const struct zram_options *options)
 {
 	int err;
 
@@ -103,7 +131,9 @@ static int init_store(struct zram *zram, const struct zram_options *options,
 	zram->limit_pages = pages_for(zram, options->mem_limit);
 	zram->free_policy = options->free_policy;
 
-	err = streams_create(&zram->streams, codec, level, zram->page_size);
+	err = read_compressors(&zram->streams, options);
+	if (!err)
+		err = streams_create(&zram->streams, zram->page_size);
 	if (err)
 		return err;
 	zram->slots = create_slots(zram->nr_slots);
@@ -116,6 +146,7 @@ static int init_store(struct zram *zram, const struct zram_options *options,
 		err = -errno;
 		goto unmap_slots;
 	}
+	zram->backing.limit = ZRAM_NO_LIMIT;
 	zram->max_compressed = zs_huge_class_size(zram->pool) - 1;
 	err = stores_add(zram);
 	if (!err)
@@ -133,29 +164,22 @@ destroy_streams:
  * @options: how; see struct zram_options
  *
  * The store's table takes 16 bytes of memory for a page, from when the page, or one of its 255
- * neighbours, is first written. The contexts that the algorithm works in are allocated now, one for
- * each CPU.
+ * neighbours, is first written. The contexts that the algorithms work in are allocated now, one of
+ * each for each CPU. A dictionary may go when the call returns.
  *
  * Context: Any thread. May sleep.
  * Return: the store, or NULL and errno. EINVAL: @options is NULL or holds a value that is not
- * possible. That is no disksize, an algorithm that this library was not built with, a level that
- * the algorithm does not have. It is also an unknown free policy, and a field that this version
- * does not know. ENOMEM: there is no memory.
+ * possible. That is no disksize, an algorithm that this library was not built with, or a level that
+ * the algorithm does not have. It is also a dictionary for one that takes none, an unknown free
+ * policy, and a field that this version does not know. ENOMEM: there is no memory.
  */
 struct zram *zram_create(const struct zram_options *options)
 {
 	struct zram_options own;
-	const struct codec *codec;
 	struct zram *zram;
-	int level;
 	int err;
 
-	if (!read_options(options, &own) || !(codec = codec_find(own.algorithm))) {
-		errno = EINVAL;
-		return NULL;
-	}
-	level = own.level ? own.level : codec->default_level;
-	if (level < codec->min_level || level > codec->max_level) {
+	if (!read_options(options, &own)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -166,7 +190,7 @@ struct zram *zram_create(const struct zram_options *options)
 		return NULL;
 	}
 	memset(zram, 0, sizeof(*zram));
-	err = init_store(zram, &own, codec, level);
+	err = init_store(zram, &own);
 	if (err) {
 		free(zram);
 		errno = -err;
@@ -189,6 +213,7 @@ void zram_destroy(struct zram *zram)
 	zs_destroy_pool(zram->pool);
 	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
 	streams_destroy(&zram->streams);
+	backing_close(&zram->backing);
 	free(zram);
 }
 
@@ -196,25 +221,8 @@ void zram_destroy(struct zram *zram)
  * Counting.
  */
 
-/*
- * Count a page in (@sign 1) or out (@sign -1). Inlined, as is take_entry(): they are the exit path,
- * and an entry handed over in memory would take a quarter of its time.
- */
-static __always_inline void count_entry(struct zram *zram, const struct entry *entry, int sign)
-{
-	size_t size = entry_size(entry);
-
-	counters_add(&zram->counters, PAGES_STORED, (uint64_t)sign);
-	if (entry->state & SLOT_SAME) {
-		counters_add(&zram->counters, SAME_PAGES, (uint64_t)sign);
-		return;
-	}
-	counters_add(&zram->counters, COMPR_DATA_SIZE, (uint64_t)sign * size);
-	if (size == zram->page_size)
-		counters_add(&zram->counters, HUGE_PAGES, (uint64_t)sign);
-}
-
-static void update_used_max(struct zram *zram, uint64_t used)
+/* Notes that the pool holds @used pages. */
+void update_used_max(struct zram *zram, uint64_t used)
 {
 	uint64_t max = atomic_load_explicit(&zram->max_used_pages, memory_order_relaxed);
 
@@ -253,6 +261,8 @@ static void replace_entry(struct zram *zram, struct slot *slot, const struct ent
 		count_entry(zram, &old, -1);
 	if (entry_size(&old))
 		zs_free(zram->pool, old.word);
+	else if (entry_is_backed(&old))
+		backing_free(&zram->backing, old.word);
 }
 
 static bool over_limit(struct zram *zram)
@@ -281,7 +291,8 @@ static unsigned long allocate(struct zram *zram, size_t size)
 	return (unsigned long)-ENOMEM;
 }
 
-static unsigned int entry_class(const struct zram *zram, const struct entry *entry)
+/* Returns the size class of the entry's object. */
+unsigned int entry_class(const struct zram *zram, const struct entry *entry)
 {
 	return zs_lookup_class_index(zram->pool, (unsigned int)entry_size(entry));
 }
@@ -336,12 +347,13 @@ static int replace_object(struct zram *zram, struct slot *slot, void *object, st
 static int store_object(struct zram *zram, struct slot *slot, const void *page)
 {
 	struct stream *stream = stream_get(&zram->streams);
+	const struct codec *codec = zram->streams.compressor[0].codec;
 	struct entry entry;
 	ssize_t size;
 	int err;
 
-	size = zram->streams.codec->compress(stream->context, page, zram->page_size, stream->buffer,
-					     zram->max_compressed);
+	size = codec->compress(stream->context[0], page, zram->page_size, stream->buffer,
+			       zram->max_compressed);
 	if (size < 0) {
 		err = (int)size;
 		goto put_stream;
@@ -354,7 +366,7 @@ static int store_object(struct zram *zram, struct slot *slot, const void *page)
 
 	entry = (struct entry){
 		.check = entry_checksum(stream->buffer, (size_t)size),
-		.state = (uint32_t)size << SLOT_SIZE_SHIFT,
+		.state = (uint32_t)size << SLOT_SIZE_SHIFT | slot_stamp(),
 	};
 	err = replace_object(zram, slot, stream->buffer, &entry);
 	if (!err && (size_t)size == zram->page_size)
@@ -366,7 +378,7 @@ put_stream:
 }
 
 /* Copies the object of a locked slot to the stream. Returns 0 or -EIO. */
-static int copy_object(struct zram *zram, struct stream *stream, const struct entry *entry)
+int copy_object(struct zram *zram, struct stream *stream, const struct entry *entry)
 {
 	size_t size = entry_size(entry);
 	void *object;
@@ -382,18 +394,49 @@ static int copy_object(struct zram *zram, struct stream *stream, const struct en
 }
 
 /* Makes a page of the object in the stream. Returns 0 or -EIO. */
-static int load_page(struct zram *zram, struct stream *stream, const struct entry *entry,
-		     void *page)
+int load_page(struct zram *zram, struct stream *stream, const struct entry *entry, void *page)
 {
+	unsigned int number = entry_compressor(entry);
 	size_t size = entry_size(entry);
 
-	if (entry_checksum(stream->buffer, size) != entry->check)
+	if (entry_checksum(stream->buffer, size) != entry->check ||
+	    number >= zram->streams.nr_compressors)
 		return -EIO;
 	if (size < zram->page_size)
-		return zram->streams.codec->decompress(stream->context, stream->buffer, size, page,
-						       zram->page_size);
+		return zram->streams.compressor[number].codec->decompress(
+			stream->context[number], stream->buffer, size, page, zram->page_size);
 	memcpy(page, stream->buffer, size);
 	return 0;
+}
+
+/* Reads a slot's page. Returns 0, a negative errno, or 1 if the slot has changed meanwhile. */
+static int read_slot(struct zram *zram, struct slot *slot, void *page)
+{
+	struct stream *stream;
+	struct entry entry;
+	int err = 0;
+
+	if (slot_is_empty(slot)) {
+		memset(page, 0, zram->page_size);
+		return 0;
+	}
+	stream = stream_get(&zram->streams);
+	slot_lock(slot);
+	entry = slot_get(slot);
+	if (entry_size(&entry)) {
+		err = copy_object(zram, stream, &entry);
+		slot_touch(slot, &entry);
+	}
+	slot_unlock(slot);
+	if (entry_size(&entry) && !err)
+		err = load_page(zram, stream, &entry, page);
+	stream_put(stream);
+	/* A device may take its time: no thread waits for the stream meanwhile. */
+	if (entry_is_backed(&entry))
+		return read_backed(zram, slot, &entry, page);
+	if (!entry_size(&entry)) /* an empty slot is one of zeros */
+		fill_page(page, zram->page_size, entry.word);
+	return err;
 }
 
 /*
@@ -418,14 +461,19 @@ static int load_page(struct zram *zram, struct stream *stream, const struct entr
 int zram_write_page(struct zram *zram, uint64_t index, const void *page)
 {
 	struct entry entry = { .state = SLOT_SAME };
+	int err;
 
 	if (!index_is_valid(zram, index) || !page)
 		return -EINVAL;
 
-	if (!page_is_same_filled(page, zram->page_size, &entry.word))
-		return store_object(zram, &zram->slots[index], page);
-	replace_entry(zram, &zram->slots[index], &entry);
-	return 0;
+	if (page_is_same_filled(page, zram->page_size, &entry.word)) {
+		replace_entry(zram, &zram->slots[index], &entry);
+		return 0;
+	}
+	err = store_object(zram, &zram->slots[index], page);
+	if (err)
+		atomic_fetch_add_explicit(&zram->failed_writes, 1, memory_order_relaxed);
+	return err;
 }
 
 /**
@@ -438,34 +486,21 @@ int zram_write_page(struct zram *zram, uint64_t index, const void *page)
  *
  * Context: Any thread. May sleep.
  * Return: 0; -EINVAL if @zram or @page is NULL or @index out of range; -EIO if what is stored was
- * damaged.
+ * damaged. A page that was written back may give what the device said. If @page is not aligned to
+ * a page, it may give -ENOMEM.
  */
 int zram_read_page(struct zram *zram, uint64_t index, void *page)
 {
-	struct stream *stream;
-	struct entry entry;
-	struct slot *slot;
-	int err = 0;
+	int err;
 
 	if (!index_is_valid(zram, index) || !page)
 		return -EINVAL;
 
-	slot = &zram->slots[index];
-	if (slot_is_empty(slot)) {
-		memset(page, 0, zram->page_size);
-		return 0;
-	}
-	stream = stream_get(&zram->streams);
-	slot_lock(slot);
-	entry = slot_get(slot);
-	if (entry_size(&entry))
-		err = copy_object(zram, stream, &entry);
-	slot_unlock(slot);
-	if (!entry_size(&entry)) /* an empty slot is one of zeros */
-		fill_page(page, zram->page_size, entry.word);
-	else if (!err)
-		err = load_page(zram, stream, &entry, page);
-	stream_put(stream);
+	do {
+		err = read_slot(zram, &zram->slots[index], page);
+	} while (err == 1);
+	if (err)
+		atomic_fetch_add_explicit(&zram->failed_reads, 1, memory_order_relaxed);
 	return err;
 }
 
@@ -502,9 +537,13 @@ int zram_slot_free_notify(struct zram *zram, uint64_t index)
 	if (!index_is_valid(zram, index))
 		return -EINVAL;
 
+	counters_add(&zram->counters, NOTIFY_FREES, 1);
 	old = take_entry(zram, index);
-	if (!entry_size(&old))
+	if (!entry_size(&old)) {
+		if (entry_is_backed(&old))
+			backing_free(&zram->backing, old.word);
 		return 0;
+	}
 	if (zram->free_policy == ZRAM_FREE_NOW)
 		zs_free(zram->pool, old.word);
 	else
@@ -531,12 +570,17 @@ int zram_discard(struct zram *zram, uint64_t index, uint64_t count)
 	unsigned long handles[DISCARD_BATCH];
 	size_t nr_handles = 0;
 
-	if (!zram || index > zram->nr_slots || count > zram->nr_slots - index)
+	if (!zram || index > zram->nr_slots || count > zram->nr_slots - index) {
+		if (zram)
+			atomic_fetch_add_explicit(&zram->invalid_io, 1, memory_order_relaxed);
 		return -EINVAL;
+	}
 
 	for (uint64_t i = index; i < index + count; i++) {
 		struct entry old = take_entry(zram, i);
 
+		if (entry_is_backed(&old))
+			backing_free(&zram->backing, old.word);
 		if (!entry_size(&old))
 			continue;
 		handles[nr_handles++] = old.word;
@@ -547,52 +591,4 @@ int zram_discard(struct zram *zram, uint64_t index, uint64_t count)
 	}
 	zs_free_bulk(zram->pool, handles, nr_handles);
 	return 0;
-}
-
-/**
- * zram_get_mm_stat() - what the store holds, and what that takes.
- * @zram: the store; of NULL, all is 0
- * @stat: filled in; see struct zram_mm_stat
- *
- * The fields are exact when no other thread uses the store, and each for itself may lag otherwise.
- * mem_used_total leaves out an estimate of the objects that wait in the deferred queue.
- *
- * Context: Any thread.
- */
-void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat)
-{
-	struct zs_pool_stats pool_stats;
-	uint64_t used;
-
-	if (!stat)
-		return;
-	memset(stat, 0, sizeof(*stat));
-	if (!zram)
-		return;
-
-	used = zs_get_total_pages(zram->pool);
-	update_used_max(zram, used);
-	zs_pool_stats(zram->pool, &pool_stats);
-
-	stat->orig_data_size = counters_sum(&zram->counters, PAGES_STORED) * zram->page_size;
-	stat->compr_data_size = counters_sum(&zram->counters, COMPR_DATA_SIZE);
-	stat->mem_used_total = used * zram->page_size;
-	stat->mem_limit = zram->limit_pages * zram->page_size;
-	stat->mem_used_max = atomic_load(&zram->max_used_pages) * zram->page_size;
-	stat->same_pages = counters_sum(&zram->counters, SAME_PAGES);
-	stat->pages_compacted = pool_stats.pages_compacted;
-	stat->huge_pages = counters_sum(&zram->counters, HUGE_PAGES);
-	stat->huge_pages_since = counters_sum(&zram->counters, HUGE_PAGES_SINCE);
-}
-
-/**
- * zram_get_pool() - the store's pool, for statistics, zs_compact(), zs_free_deferred_flush().
- * @zram: the store
- *
- * Context: Any thread. The pool lives as long as the store; its objects are the store's.
- * Return: the pool, or NULL if @zram is NULL.
- */
-struct zs_pool *zram_get_pool(struct zram *zram)
-{
-	return zram ? zram->pool : NULL;
 }

@@ -5,6 +5,7 @@
  *
  * What the compressors' own libraries allocate is injected, and counted, as their contexts.
  */
+#include "backing_file.h"
 #include "zram_pages.h"
 
 #include <libdeflate.h>
@@ -73,6 +74,21 @@ static void write_all(struct zram *zram, char *const *pages, const char **holds)
 	}
 }
 
+static struct backing_file file;
+
+/* Pages go to the device and become smaller, as far as there is memory. */
+static void walk_store(struct zram *zram)
+{
+	int err = zram_set_backing(zram, file.path);
+	int64_t done;
+
+	assert_true(err == 0 || err == -ENOMEM);
+	done = zram_recompress(zram, NULL, 0);
+	assert_true(done >= 0 || done == -ENOMEM);
+	done = zram_writeback(zram, NULL);
+	assert_true(done >= 0 || done == (err ? -ENODEV : -ENOMEM));
+}
+
 /* All that can be done with a store. Reading and freeing needs no memory and can't fail. */
 static void use_store(void *arg)
 {
@@ -81,6 +97,7 @@ static void use_store(void *arg)
 		.size = sizeof(options),
 		.disksize = NR_PAGES * page_size(),
 		.algorithm = *algorithm,
+		.secondary = { { .algorithm = "zstd" } },
 	};
 	const char *holds[NR_PAGES];
 	struct zram *zram;
@@ -103,6 +120,7 @@ static void use_store(void *arg)
 	write_all(zram, old_pages, holds);
 	zs_free_deferred_flush(zram_get_pool(zram));
 	zs_compact(zram_get_pool(zram));
+	walk_store(zram);
 	for (uint64_t i = 0; i < NR_PAGES; i++) {
 		assert_reads(zram, i, holds[i]);
 		stored += holds[i] != empty_page;
@@ -147,7 +165,9 @@ static int setup(void **state)
 	(void)state;
 	fail_no_more();
 	empty_page = calloc(1, page_size());
-	scratch = malloc(page_size());
+	/* Aligned, as a read from the device needs no memory then. */
+	scratch = aligned_alloc(page_size(), page_size());
+	file = create_file(NR_PAGES);
 	for (uint64_t i = 0; i < NR_PAGES; i++) {
 		old_pages[i] = malloc(page_size());
 		new_pages[i] = malloc(page_size());
@@ -162,6 +182,7 @@ static int teardown(void **state)
 	(void)state;
 	free(empty_page);
 	free(scratch);
+	remove_file(&file);
 	for (uint64_t i = 0; i < NR_PAGES; i++) {
 		free(old_pages[i]);
 		free(new_pages[i]);
