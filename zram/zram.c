@@ -200,7 +200,8 @@ void zram_destroy(struct zram *zram)
  * Count a page in (@sign 1) or out (@sign -1). Inlined, as is take_entry(): they are the exit path,
  * and an entry handed over in memory would take a quarter of its time.
  */
-static __always_inline void count_entry(struct zram *zram, const struct entry *entry, int sign)
+static inline __attribute__((always_inline)) void count_entry(struct zram *zram,
+							      const struct entry *entry, int sign)
 {
 	size_t size = entry_size(entry);
 
@@ -470,7 +471,8 @@ int zram_read_page(struct zram *zram, uint64_t index, void *page)
 }
 
 /* Empty a slot. Returns what was there, counted out. */
-static __always_inline struct entry take_entry(struct zram *zram, uint64_t index)
+static inline __attribute__((always_inline)) struct entry take_entry(struct zram *zram,
+								     uint64_t index)
 {
 	const struct entry empty = { 0 };
 	struct entry old = empty;
