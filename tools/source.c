@@ -15,39 +15,20 @@
 
 static const size_t default_size = (size_t)1 << 30;
 
-static const struct argp_option source_argp_options[] = {
-	{ "pid", 'p', "PID", 0, "Load the private memory of this process", 0 },
-	{ "size", 's', "SIZE", 0,
-	  "Load at most so many bytes (K, M, G and T are understood); default 1G, or less where "
-	  "memory is short",
-	  0 },
-	{ 0 },
-};
-
-static error_t parse_source(int key, char *arg, struct argp_state *state)
+void source_option(struct source_options *options, int key)
 {
-	struct source_options *options = state->input;
-
-	switch (key) {
-	case 'p':
-		options->pid = (pid_t)cli_number("--pid", arg, 1, INT_MAX);
-		return 0;
-	case 's':
-		options->size = cli_size("--size", arg);
-		return 0;
-	case ARGP_KEY_ARGS:
-		options->files = state->argv + state->next;
-		return 0;
-	case ARGP_KEY_END:
-		if (options->pid && options->files)
-			fail("give --pid or files, not both");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (key == 'p')
+		options->pid = (pid_t)cli_number("--pid", optarg, 1, INT_MAX);
+	else
+		options->size = cli_size("--size", optarg);
 }
 
-const struct argp source_argp = { .options = source_argp_options, .parser = parse_source };
+void source_operands(struct source_options *options, char **files)
+{
+	options->files = *files ? files : NULL;
+	if (options->pid && options->files)
+		fail("give --pid or files, not both");
+}
 
 static size_t decide_size(const struct source_options *options, double taken)
 {

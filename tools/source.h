@@ -8,12 +8,13 @@
 #ifndef TOOLS_SOURCE_H
 #define TOOLS_SOURCE_H
 
-#include <argp.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "options.h"
 
 struct source {
 	unsigned char *pages; /* one after the other */
@@ -33,8 +34,18 @@ struct source_options {
 	char **files; /* ended by NULL; NULL for none */
 };
 
-/* A child for a command's argp: --pid, --size and files. Its input is a struct source_options. */
-extern const struct argp source_argp;
+/* The options of a command that loads a source, --pid and --size. */
+#define SOURCE_OPTIONS                                                                             \
+	{ "pid", 'p', "PID", "Load the private memory of this process" },                          \
+	{                                                                                          \
+		"size", 's', "SIZE",                                                               \
+			"Load at most so many bytes (K, M, G and T are understood); default 1G, "  \
+			"or less where memory is short"                                            \
+	}
+
+/* Takes one of these options, and then the operands: the files. */
+void source_option(struct source_options *options, int key);
+void source_operands(struct source_options *options, char **files);
 
 /*
  * Creates a source and fills it. With what the command does later each byte takes @taken bytes of

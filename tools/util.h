@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What the commands share: how they end, read their options and /proc, and write a report. The
- * progress bar is in progress.c, all else in util.c.
+ * What the commands share: how they end, read /proc, and write a report. The progress bar is in
+ * progress.c, all else in util.c.
  */
 #ifndef TOOLS_UTIL_H
 #define TOOLS_UTIL_H
 
-#include <argp.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,20 +34,6 @@ void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 
 /* Memory that is all zero. None to be had ends the command: there is "no memory for @what". */
 void *zeroed(size_t count, size_t size, const char *what);
-
-/* --help, --version, and one line for what the command itself does not take. */
-extern const struct argp cli_argp;
-
-/* The children of an argp that has no others. */
-extern const struct argp_child cli_children[];
-
-/* The flags for argp_parse() that leave errors and help to cli_argp. */
-#define CLI_ARGP_FLAGS (ARGP_NO_ERRS | ARGP_NO_HELP)
-
-/* The value of an option. What is none ends the command. */
-unsigned long cli_number(const char *option, const char *text, unsigned long min,
-			 unsigned long max);
-size_t cli_size(const char *option, const char *text);
 
 /* Ends the command where libzram has no such algorithm. */
 void check_algorithm(const char *algorithm);
