@@ -125,10 +125,10 @@ int cli_next(const struct cli *cli, int argc, char **argv)
 		return 0;
 	case 'h':
 		print_help(cli);
-		exit(0);
+		command_end(0);
 	case KEY_VERSION:
 		puts("zsmalloc " ZS_VERSION);
-		exit(0);
+		command_end(0);
 	case '?':
 		refuse(cli, argv);
 	default:

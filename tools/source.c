@@ -19,6 +19,8 @@ void source_option(struct source_options *options, int key)
 {
 	if (key == 'p')
 		options->pid = (pid_t)cli_number("--pid", optarg, 1, INT_MAX);
+	else if (key == 'w')
+		options->swapped = true;
 	else
 		options->size = cli_size("--size", optarg);
 }
@@ -67,7 +69,7 @@ void source_load(struct source *source, const struct source_options *options, do
 	source_create(source, decide_size(options, taken));
 	progress_begin("Loading", source->room);
 	if (options->pid)
-		source_load_process(source, options->pid);
+		source_load_process(source, options->pid, options->swapped);
 	else if (options->files)
 		source_load_files(source, options->files);
 	else
@@ -107,6 +109,8 @@ void source_print(const struct source *source)
 		printf(": %zu file%s", source->files, source->files == 1 ? "" : "s");
 	if (!source_full(source))
 		printf(", which is all there is");
+	if (source->swapped)
+		printf("; %zu pages in swap were left out (--swapped loads them)", source->swapped);
 	if (source->skipped)
 		printf("; %zu could not be read and were left out", source->skipped);
 	putchar('\n');
@@ -114,7 +118,8 @@ void source_print(const struct source *source)
 
 json_t *source_json(const struct source *source)
 {
-	return json_pack("{s:s, s:o, s:o, s:o}", "from", source->name, "pages",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "from", source->name, "pages",
 			 number(source->count), "files", number(source->files), "files_left_out",
-			 number(source->skipped));
+			 number(source->skipped), "swapped_pages_left_out",
+			 number(source->swapped));
 }

@@ -3,6 +3,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -46,6 +47,24 @@ void fail(const char *format, ...)
 	say(format, args);
 	va_end(args);
 	exit(STATUS_TROUBLE);
+}
+
+/* What is opened the wrong way round refuses every use, as a closed file does. */
+void command_files(void)
+{
+	for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+		if (fcntl(file, F_GETFD) < 0)
+			open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+void command_end(int status)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (fclose(stdout) != 0 || failed)
+		fail("cannot write the output: %s", strerror(errno ? errno : EIO));
+	exit(status);
 }
 
 void *zeroed(size_t count, size_t size, const char *what)

@@ -32,6 +32,12 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same; and exits with STATUS_TROUBLE. */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/* Opens what is not open of stdin, stdout and stderr: no other file takes their place. */
+void command_files(void);
+
+/* Exits, with STATUS_TROUBLE if what was printed could not be written. */
+void command_end(int status) __attribute__((noreturn));
+
 /* Memory that is all zero. None to be had ends the command: there is "no memory for @what". */
 void *zeroed(size_t count, size_t size, const char *what);
 

@@ -33,25 +33,22 @@ static const struct cli main_cli = {
 		 "'zsmalloc COMMAND --help' tells each one's options.",
 };
 
-static int run(const struct command *command, int argc, char **argv)
+static void __attribute__((noreturn)) run(const struct command *command, int argc, char **argv)
 {
 	char name[32];
-	int status;
 
 	snprintf(name, sizeof(name), "zsmalloc %s", command->name);
 	argv[0] = name;
 	optind = 0; /* getopt_long() begins anew */
 	command_begin(command->name);
-	status = command->run(argc, argv);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		fail("cannot write the report");
-	return status;
+	command_end(command->run(argc, argv));
 }
 
 int main(int argc, char **argv)
 {
 	static char name[] = "zsmalloc";
 
+	command_files();
 	argv[0] = name;
 	cli_next(&main_cli, argc, argv);
 	if (optind == argc)
@@ -60,6 +57,6 @@ int main(int argc, char **argv)
 	argv += optind;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[0], commands[i].name) == 0)
-			return run(&commands[i], argc, argv);
+			run(&commands[i], argc, argv);
 	fail("no such command: \"%s\"; see zsmalloc --help", argv[0]);
 }
