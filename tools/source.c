@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "allowance.h"
 #include "util.h"
 
 static const size_t default_size = (size_t)1 << 30;
@@ -36,12 +37,8 @@ static size_t decide_size(const struct source_options *options, double taken)
 {
 	size_t wanted = options->size ? options->size : default_size;
 	double needed = taken * (double)wanted;
-	uint64_t bytes = 0;
-	double available;
+	double available = (double)allowance_find("").memory;
 
-	if (!proc_bytes("/proc/meminfo", "MemAvailable", &bytes))
-		return wanted;
-	available = (double)bytes;
 	if (needed <= available)
 		return wanted;
 	if (options->size)

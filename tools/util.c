@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "allowance.h"
 #include "zsmalloc.h"
 
 static const char *command; /* NULL until it is known */
@@ -143,15 +143,6 @@ bool proc_bytes(const char *path, const char *key, uint64_t *bytes)
 	return true;
 }
 
-unsigned int usable_cores(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		return (unsigned int)CPU_COUNT(&set);
-	return (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
-}
-
 void make_printable(char *text)
 {
 	for (; *text; text++)
@@ -170,7 +161,7 @@ struct machine {
 static struct machine this_machine(void)
 {
 	struct machine machine = {
-		.cores = usable_cores(),
+		.cores = allowance_find("").cpus,
 		.page_size = (size_t)sysconf(_SC_PAGESIZE),
 	};
 	struct utsname name;

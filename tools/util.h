@@ -54,9 +54,6 @@ bool proc_field(const char *path, const char *key, char *value, size_t size);
 /* Reads a field "KEY: N kB" in bytes; false, and *@bytes as it was, if there is none. */
 bool proc_bytes(const char *path, const char *key, uint64_t *bytes);
 
-/* CPUs that this program may use. */
-unsigned int usable_cores(void);
-
 /* Replaces the bytes of a path or a name that terminals, or JSON, do not take. */
 void make_printable(char *text);
 

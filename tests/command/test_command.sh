@@ -166,12 +166,14 @@ test_few_files() {
 		deep=$deep/d
 	done
 	cp "$zsmalloc" "$deep"
-	for arguments in "analyze $dir/deep" "exit --rounds 1 $dir/deep" "analyze --pid $$" classes; do
+	for arguments in classes "analyze $dir/deep" "exit --rounds 1 $dir/deep" \
+		"analyze --pid $$"; do
 		run sh -c "ulimit -n 16; '$zsmalloc' $arguments"
 		[ "$status" -eq 0 ] && [ ! -s "$dir/err" ] || fault "16 descriptors: $arguments"
 	done
 	run sh -c "ulimit -n 4; '$zsmalloc' analyze --pid $$"
-	grep -qE 'Too many open files|No file descriptors' "$dir/err" || fault '4 descriptors: not the real error'
+	grep -qE 'Too many open files|No file descriptors' "$dir/err" ||
+		fault '4 descriptors: not the real error'
 }
 
 # As a user who may not read them; root may, and so steps down.
