@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 # a process change that.
 FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all demo check check-mutants bench install clean help packages
+.PHONY: all demo check check-mutants check-musl check-arm64 bench install clean help packages
 .NOTPARALLEL:
 
 all: $(BUILD)/build.ninja
@@ -27,6 +27,14 @@ check: all build-asan/build.ninja build-tsan/build.ninja
 
 check-mutants: packages
 	$(FIXED_ADDRESSES) scripts/check-mutants
+
+check-musl:
+	@scripts/install-packages build port
+	scripts/check-musl build-ci/musl
+
+check-arm64:
+	@scripts/install-packages build port
+	scripts/check-arm64 build-ci/arm64
 
 bench: all
 	@scripts/install-packages bench
@@ -49,6 +57,8 @@ help:
 	@echo 'make demo           zsmalloc exit on this machine'"'"'s own programs (30 s)'
 	@echo 'make check          all tests, then all under ASan+UBSan and under TSan (5 min)'
 	@echo 'make check-mutants  show that the tests notice broken code (5 min)'
+	@echo 'make check-musl     all tests with the libc musl (2 min; the first time 4 min)'
+	@echo 'make check-arm64    most tests for arm64, in QEMU (2 min; the first time 4 min)'
 	@echo 'make bench          measure (15 min); BENCH="free life": only these (2 min each)'
 	@echo 'make install        install to PREFIX (now $(PREFIX)), below DESTDIR (30 s)'
 	@echo 'make clean          remove what was built'

@@ -11,56 +11,44 @@ struct arguments {
 	bool json;
 };
 
-static const struct argp_option analyze_options[] = {
-	{ "algorithm", 'a', "NAME", 0,
-	  "Tell sizes, chains and classes for lz4 (default), lz4hc, zstd or deflate", 0 },
-	{ "plot", 'P', "FILE.svg", 0, "Draw sizes and chains, by gnuplot", 0 },
-	{ "json", 'j', NULL, 0, "Report in JSON, with all algorithms' sizes, chains and classes",
-	  0 },
+static const struct cli_option analyze_options[] = {
+	{ "algorithm", 'a', "NAME",
+	  "Tell sizes, chains and classes for lz4 (default), lz4hc, zstd or deflate" },
+	{ "json", 'j', NULL, "Report in JSON, with all algorithms' sizes, chains and classes" },
+	{ "plot", 'P', "FILE.svg", "Draw sizes and chains, by gnuplot" },
+	SOURCE_OPTIONS,
 	{ 0 },
 };
 
-static error_t parse_analyze(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
+static const struct cli analyze_cli = {
+	.usage = "zsmalloc analyze [OPTION...] [FILE...]",
+	.summary = "Tells what a compressed store would make of real memory: how small each "
+		   "algorithm makes its pages, how many are of one repeated word or do not "
+		   "compress, which size classes they fall into, what these waste, and how long a "
+		   "zspage may best be.",
+	.options = analyze_options,
+	.notes = "The memory is that of the files (and of all files in directories), of the "
+		 "process\n"
+		 "of --pid, or of this machine's programs and libraries.\n\n"
+		 "Exit status: 0; 2 if the command could not do what it was asked.",
+};
 
+static void take_option(struct arguments *arguments, int key)
+{
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->source;
-		return 0;
 	case 'a':
-		arguments->algorithm = arg;
-		return 0;
+		arguments->algorithm = optarg;
+		break;
 	case 'P':
-		arguments->plot = arg;
-		return 0;
+		arguments->plot = optarg;
+		break;
 	case 'j':
 		arguments->json = true;
-		return 0;
+		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		source_option(&arguments->source, key);
 	}
 }
-
-static const struct argp_child analyze_children[] = {
-	{ &source_argp, 0, NULL, 0 },
-	{ &cli_argp, 0, NULL, 0 },
-	{ 0 },
-};
-
-static const struct argp analyze_argp = {
-	.options = analyze_options,
-	.parser = parse_analyze,
-	.args_doc = "[FILE...]",
-	.doc = "Tells what a compressed store would make of real memory: how small each algorithm "
-	       "makes its pages, how many are of one repeated word or do not compress, which size "
-	       "classes they fall into, what these waste, and how long a zspage may best be."
-	       "\v"
-	       "The memory is that of the files (and of all files in directories), of the process "
-	       "of --pid, or of this machine's programs and libraries.\n\n"
-	       "Exit status: 0; 2 if the command could not do what it was asked.",
-	.children = analyze_children,
-};
 
 /* What is loaded, and some for the stores. */
 static const double taken_per_byte = 1.05;
@@ -71,8 +59,11 @@ int command_analyze(int argc, char **argv)
 	const struct outcome *outcome;
 	struct analysis analysis;
 	struct source source;
+	int key;
 
-	argp_parse(&analyze_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
+	while ((key = cli_next(&analyze_cli, argc, argv)))
+		take_option(&arguments, key);
+	source_operands(&arguments.source, argv + optind);
 	check_algorithm(arguments.algorithm);
 	if (arguments.plot)
 		analysis_plot_check(arguments.plot);

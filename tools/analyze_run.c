@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allowance.h"
 #include "util.h"
 
 /* What libzram may know; one that it was not built with is left out. */
@@ -122,7 +123,7 @@ static void join_worker(struct worker *worker, struct analysis *analysis)
 
 static void compress_all(struct analysis *analysis)
 {
-	unsigned int cores = usable_cores();
+	unsigned int cores = allowance_find("").cpus;
 	struct worker *workers = zeroed(cores, sizeof(*workers), analysis_memory);
 	atomic_size_t next = 0;
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "util.h"
 #include "zsmalloc.h"
 
@@ -92,34 +93,17 @@ struct arguments {
 	bool json;
 };
 
-static const struct argp_option classes_options[] = {
-	{ "chain", 'c', "PAGES", 0, "The longest that a zspage may be, 1 to 32 (default)", 0 },
-	{ "json", 'j', NULL, 0, "Report in JSON", 0 },
+static const struct cli_option classes_options[] = {
+	{ "chain", 'c', "PAGES", "The longest that a zspage may be, 1 to 32 (default)" },
+	{ "json", 'j', NULL, "Report in JSON" },
 	{ 0 },
 };
 
-static error_t parse_classes(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case 'c':
-		arguments->max_chain = (unsigned int)cli_number("--chain", arg, 1, CHAIN_MAX);
-		return 0;
-	case 'j':
-		arguments->json = true;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp classes_argp = {
+static const struct cli classes_cli = {
+	.usage = "zsmalloc classes [OPTION...]",
+	.summary = "Shows the size classes: which sizes each takes, how a zspage is cut for it, "
+		   "and what of a full zspage holds no object's bytes.",
 	.options = classes_options,
-	.parser = parse_classes,
-	.doc = "Shows the size classes: which sizes each takes, how a zspage is cut for it, and "
-	       "what of a full zspage holds no object's bytes.",
-	.children = cli_children,
 };
 
 /* What of a full zspage's memory is wasted if all objects are of this size, in per cent. */
@@ -167,8 +151,15 @@ int command_classes(int argc, char **argv)
 {
 	struct arguments arguments = { .max_chain = CHAIN_MAX };
 	struct class_table table;
+	int key;
 
-	argp_parse(&classes_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
+	while ((key = cli_next(&classes_cli, argc, argv)))
+		if (key == 'c')
+			arguments.max_chain =
+				(unsigned int)cli_number("--chain", optarg, 1, CHAIN_MAX);
+		else
+			arguments.json = true;
+	cli_no_operands(argc, argv);
 	class_table_create(&table, arguments.max_chain);
 	if (arguments.json)
 		print_all_json(&table);

@@ -18,74 +18,63 @@ struct arguments {
 	bool json;
 };
 
-static const struct argp_option exit_options[] = {
-	{ "processes", 'n', "N", 0, "Let so many processes exit at once; default 2", 0 },
-	{ "resident", 'r', "PERCENT", 0,
-	  "Let so much of each address space be resident, not swapped; default 5", 0 },
-	{ "rounds", 'c', "N", 0, "Exit so often under each policy; default 5", 0 },
-	{ "algorithm", 'a', "NAME", 0, "lz4 (default), lz4hc, zstd or deflate", 0 },
-	{ "budget", 'b', "SIZE", 0,
+static const struct cli_option exit_options[] = {
+	{ "algorithm", 'a', "NAME", "lz4 (default), lz4hc, zstd or deflate" },
+	{ "budget", 'b', "SIZE",
 	  "Uncompressed bytes that may wait in the deferred queue, or 'unlimited'; default: a "
-	  "pool's",
-	  0 },
-	{ "json", 'j', NULL, 0, "Report in JSON, with all rounds", 0 },
+	  "pool's" },
+	{ "rounds", 'c', "N", "Exit so often under each policy; default 5" },
+	{ "json", 'j', NULL, "Report in JSON, with all rounds" },
+	{ "processes", 'n', "N", "Let so many processes exit at once; default 2" },
+	{ "resident", 'r', "PERCENT",
+	  "Let so much of each address space be resident, not swapped; default 5" },
+	SOURCE_OPTIONS,
 	{ 0 },
 };
 
-static error_t parse_exit(int key, char *arg, struct argp_state *state)
+static const struct cli exit_cli = {
+	.usage = "zsmalloc exit [OPTION...] [FILE...]",
+	.summary = "Stores real memory, compressed, as the swapped memory of processes, reads it "
+		   "back, and lets the processes exit at once: with every page's copy freed at "
+		   "once, and with the frees deferred. Tells how long the exits took, and when the "
+		   "memory was back.",
+	.options = exit_options,
+	.notes = "The memory is that of the files (and of all files in directories), of the "
+		 "process\n"
+		 "of --pid, or of this machine's programs and libraries.\n\n"
+		 "Exit status: 0; 1 if a page came back changed or memory did not come back; 2 if\n"
+		 "the command could not do what it was asked.",
+};
+
+static void take_option(struct arguments *arguments, int key)
 {
-	struct arguments *arguments = state->input;
 	struct experiment_options *options = &arguments->options;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->source;
-		return 0;
 	case 'n':
-		options->processes = (unsigned int)cli_number("--processes", arg, 1, MAX_PROCESSES);
-		return 0;
+		options->processes =
+			(unsigned int)cli_number("--processes", optarg, 1, MAX_PROCESSES);
+		break;
 	case 'r':
-		options->resident = (unsigned int)cli_number("--resident", arg, 0, MAX_RESIDENT);
-		return 0;
+		options->resident = (unsigned int)cli_number("--resident", optarg, 0, MAX_RESIDENT);
+		break;
 	case 'c':
-		options->rounds = (unsigned int)cli_number("--rounds", arg, 1, MAX_ROUNDS);
-		return 0;
+		options->rounds = (unsigned int)cli_number("--rounds", optarg, 1, MAX_ROUNDS);
+		break;
 	case 'a':
-		options->algorithm = arg;
-		return 0;
+		options->algorithm = optarg;
+		break;
 	case 'b':
-		options->budget = strcmp(arg, "unlimited") == 0 ? SIZE_MAX :
-								  cli_size("--budget", arg);
-		return 0;
+		options->budget = strcmp(optarg, "unlimited") == 0 ? SIZE_MAX :
+								     cli_size("--budget", optarg);
+		break;
 	case 'j':
 		arguments->json = true;
-		return 0;
+		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		source_option(&arguments->source, key);
 	}
 }
-
-static const struct argp_child exit_children[] = {
-	{ &source_argp, 0, NULL, 0 },
-	{ &cli_argp, 0, NULL, 0 },
-	{ 0 },
-};
-
-static const struct argp exit_argp = {
-	.options = exit_options,
-	.parser = parse_exit,
-	.args_doc = "[FILE...]",
-	.doc = "Stores real memory, compressed, as the swapped memory of processes, reads it back, "
-	       "and lets the processes exit at once: with every page's copy freed at once, and "
-	       "with the frees deferred. Tells how long the exits took, and when the memory was "
-	       "back."
-	       "\v"
-	       "The memory is that of the files (and of all files in directories), of the process "
-	       "of --pid, or of this machine's programs and libraries.\n\n"
-	       "Exit status: 0; 1 if a page came back changed or memory did not come back; 2 if "
-	       "the command could not do what it was asked.",
-	.children = exit_children,
-};
 
 /* Bytes of memory that the whole experiment takes, for each that is loaded. */
 static double taken_per_byte(const struct experiment_options *options)
@@ -127,8 +116,11 @@ int command_exit(int argc, char **argv)
 	struct experiment experiment = { 0 };
 	struct source source;
 	int status;
+	int key;
 
-	argp_parse(&exit_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
+	while ((key = cli_next(&exit_cli, argc, argv)))
+		take_option(&arguments, key);
+	source_operands(&arguments.source, argv + optind);
 	check_algorithm(arguments.options.algorithm);
 
 	source_load(&source, &arguments.source, taken_per_byte(&arguments.options));

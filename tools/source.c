@@ -11,54 +11,34 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "allowance.h"
 #include "util.h"
 
 static const size_t default_size = (size_t)1 << 30;
 
-static const struct argp_option source_argp_options[] = {
-	{ "pid", 'p', "PID", 0, "Load the private memory of this process", 0 },
-	{ "size", 's', "SIZE", 0,
-	  "Load at most so many bytes (K, M, G and T are understood); default 1G, or less where "
-	  "memory is short",
-	  0 },
-	{ 0 },
-};
-
-static error_t parse_source(int key, char *arg, struct argp_state *state)
+void source_option(struct source_options *options, int key)
 {
-	struct source_options *options = state->input;
-
-	switch (key) {
-	case 'p':
-		options->pid = (pid_t)cli_number("--pid", arg, 1, INT_MAX);
-		return 0;
-	case 's':
-		options->size = cli_size("--size", arg);
-		return 0;
-	case ARGP_KEY_ARGS:
-		options->files = state->argv + state->next;
-		return 0;
-	case ARGP_KEY_END:
-		if (options->pid && options->files)
-			fail("give --pid or files, not both");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (key == 'p')
+		options->pid = (pid_t)cli_number("--pid", optarg, 1, INT_MAX);
+	else if (key == 'w')
+		options->swapped = true;
+	else
+		options->size = cli_size("--size", optarg);
 }
 
-const struct argp source_argp = { .options = source_argp_options, .parser = parse_source };
+void source_operands(struct source_options *options, char **files)
+{
+	options->files = *files ? files : NULL;
+	if (options->pid && options->files)
+		fail("give --pid or files, not both");
+}
 
 static size_t decide_size(const struct source_options *options, double taken)
 {
 	size_t wanted = options->size ? options->size : default_size;
 	double needed = taken * (double)wanted;
-	uint64_t bytes = 0;
-	double available;
+	double available = (double)allowance_find("").memory;
 
-	if (!proc_bytes("/proc/meminfo", "MemAvailable", &bytes))
-		return wanted;
-	available = (double)bytes;
 	if (needed <= available)
 		return wanted;
 	if (options->size)
@@ -86,7 +66,7 @@ void source_load(struct source *source, const struct source_options *options, do
 	source_create(source, decide_size(options, taken));
 	progress_begin("Loading", source->room);
 	if (options->pid)
-		source_load_process(source, options->pid);
+		source_load_process(source, options->pid, options->swapped);
 	else if (options->files)
 		source_load_files(source, options->files);
 	else
@@ -126,6 +106,8 @@ void source_print(const struct source *source)
 		printf(": %zu file%s", source->files, source->files == 1 ? "" : "s");
 	if (!source_full(source))
 		printf(", which is all there is");
+	if (source->swapped)
+		printf("; %zu pages in swap were left out (--swapped loads them)", source->swapped);
 	if (source->skipped)
 		printf("; %zu could not be read and were left out", source->skipped);
 	putchar('\n');
@@ -133,7 +115,8 @@ void source_print(const struct source *source)
 
 json_t *source_json(const struct source *source)
 {
-	return json_pack("{s:s, s:o, s:o, s:o}", "from", source->name, "pages",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "from", source->name, "pages",
 			 number(source->count), "files", number(source->files), "files_left_out",
-			 number(source->skipped));
+			 number(source->skipped), "swapped_pages_left_out",
+			 number(source->swapped));
 }

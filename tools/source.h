@@ -8,12 +8,13 @@
 #ifndef TOOLS_SOURCE_H
 #define TOOLS_SOURCE_H
 
-#include <argp.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "options.h"
 
 struct source {
 	unsigned char *pages; /* one after the other */
@@ -22,6 +23,7 @@ struct source {
 	size_t room; /* pages that it may hold */
 	size_t page_size;
 	size_t files; /* that the pages come from; 0 for a process */
+	size_t swapped; /* pages of a process that were left out, as they are in swap */
 	size_t skipped; /* files of the system that may not be read */
 	char *name; /* where the pages come from, for people */
 };
@@ -30,11 +32,25 @@ struct source {
 struct source_options {
 	size_t size; /* 0: the default */
 	pid_t pid; /* 0: none */
+	bool swapped; /* load what is in swap, too */
 	char **files; /* ended by NULL; NULL for none */
 };
 
-/* A child for a command's argp: --pid, --size and files. Its input is a struct source_options. */
-extern const struct argp source_argp;
+/* The options of a command that loads a source. */
+#define SOURCE_OPTIONS                                                                             \
+	{ "pid", 'p', "PID", "Load the private memory of this process" },                          \
+		{ "size", 's', "SIZE",                                                             \
+		  "Load at most so many bytes (K, M, G and T are understood); default 1G, or "     \
+		  "less where "                                                                    \
+		  "memory is short" },                                                             \
+	{                                                                                          \
+		"swapped", 'w', NULL,                                                              \
+			"Load what the process has in swap, too, which brings it back to memory"   \
+	}
+
+/* Takes one of these options, and then the operands: the files. */
+void source_option(struct source_options *options, int key);
+void source_operands(struct source_options *options, char **files);
 
 /*
  * Creates a source and fills it. With what the command does later each byte takes @taken bytes of
@@ -49,8 +65,8 @@ void source_load_files(struct source *source, char *const *paths);
 /* What this machine has of programs and libraries. */
 void source_load_system(struct source *source);
 
-/* The private memory of a running process. */
-void source_load_process(struct source *source, pid_t pid);
+/* The private memory of a running process, also what is @swapped. */
+void source_load_process(struct source *source, pid_t pid, bool swapped);
 
 /* For the loaders: the next page to fill, while there is room; and the note that it is filled. */
 unsigned char *source_next(struct source *source);

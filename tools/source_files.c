@@ -5,9 +5,9 @@
  * Trees are walked in the order of the names, so that the same files give the same pages. A file
  * that several names lead to is loaded once.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,47 +108,67 @@ static void load_file(struct walk *walk, const char *path)
 	source->files += source->count > before;
 }
 
-static void visit(struct walk *walk, const FTSENT *entry)
+static void visit(struct walk *walk, const char *path, bool named);
+
+static bool is_entry(const struct dirent *entry)
 {
-	switch (entry->fts_info) {
-	case FTS_F:
-		if (!seen_before(walk, entry->fts_statp))
-			load_file(walk, entry->fts_accpath);
-		break;
-	case FTS_DNR:
-	case FTS_ERR:
-	case FTS_NS:
-		unreadable(walk, entry->fts_path, entry->fts_errno);
-		break;
-	case FTS_SLNONE:
-		unreadable(walk, entry->fts_path, ENOENT);
-		break;
-	case FTS_DEFAULT:
-		if (entry->fts_level == FTS_ROOTLEVEL && !walk->lenient)
-			fail("\"%s\" is neither a file nor a directory", entry->fts_path);
-		break;
-	default:
-		break;
-	}
+	return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
-static int by_name(const FTSENT **a, const FTSENT **b)
+static int by_name(const struct dirent **a, const struct dirent **b)
 {
-	return strcmp((*a)->fts_name, (*b)->fts_name);
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* No directory stays open, so that trees may be deeper than a program may have files open. */
+static void visit_folder(struct walk *walk, const char *folder)
+{
+	const char *slash = folder[strlen(folder) - 1] == '/' ? "" : "/";
+	struct dirent **entries;
+	int count = scandir(folder, &entries, NULL, by_name);
+
+	if (count < 0) {
+		unreadable(walk, folder, errno);
+		return;
+	}
+	for (int i = 0; i < count; i++) {
+		char *path;
+
+		if (asprintf(&path, "%s%s%s", folder, slash, entries[i]->d_name) < 0)
+			fail("no memory to list the files");
+		if (is_entry(entries[i]) && !source_full(walk->source))
+			visit(walk, path, false);
+		free(path);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+/* A link is followed only if the user has @named it. */
+static void visit(struct walk *walk, const char *path, bool named)
+{
+	struct stat stat;
+
+	if (fstatat(AT_FDCWD, path, &stat, named ? 0 : AT_SYMLINK_NOFOLLOW) != 0)
+		unreadable(walk, path, errno);
+	else if (S_ISDIR(stat.st_mode))
+		visit_folder(walk, path);
+	else if (S_ISREG(stat.st_mode) && !seen_before(walk, &stat))
+		load_file(walk, path);
+	else if (!S_ISREG(stat.st_mode) && named && !walk->lenient)
+		fail("\"%s\" is neither a file nor a directory", path);
 }
 
 static void walk_trees(struct walk *walk, char *const *paths)
 {
-	const FTSENT *entry;
-	FTS *tree;
+	for (; *paths && !source_full(walk->source); paths++)
+		visit(walk, *paths, true);
+	while (walk->seen) {
+		struct file_id *id = *(struct file_id **)walk->seen;
 
-	tree = fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
-	if (!tree)
-		fail("cannot read \"%s\": %s", paths[0], strerror(errno));
-	while (!source_full(walk->source) && (entry = fts_read(tree)))
-		visit(walk, entry);
-	fts_close(tree);
-	tdestroy(walk->seen, free);
+		tdelete(id, &walk->seen, compare_ids);
+		free(id);
+	}
 }
 
 void source_load_files(struct source *source, char *const *paths)

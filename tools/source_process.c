@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Pages of a running process: those that are its own, in its private writable mappings (heap,
- * stacks, data), whether in memory or in swap. The kernel's pagemap tells which they are; a page
- * that goes away between the look and the read is left out.
+ * stacks, data). The kernel's pagemap tells which they are, and which are in swap. These are left
+ * out unless the user wants them: a read would bring them back. A page that goes away between the
+ * look and the read is left out, too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ enum {
 struct process {
 	int memory;
 	int pagemap;
+	bool swapped; /* what is in swap is loaded, too */
 };
 
 static int open_file(pid_t pid, const char *name)
@@ -38,13 +40,26 @@ static int open_file(pid_t pid, const char *name)
 		return file;
 	if (errno == ENOENT || errno == ESRCH)
 		fail("no such process: %d", pid);
-	fail("the memory of process %d may not be read: %s; run as its owner or as root", pid,
-	     strerror(errno));
+	if (errno == EACCES || errno == EPERM)
+		fail("the memory of process %d may not be read: %s; run as its owner or as root",
+		     pid, strerror(errno));
+	fail("cannot read \"%s\": %s", path, strerror(errno));
 }
 
 static bool is_private_page(uint64_t entry)
 {
 	return (entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) && !(entry & PAGEMAP_FILE_OR_SHARED);
+}
+
+/* Returns whether a page is one to read. To read one that is in swap would bring it back. */
+static bool is_wanted(struct source *source, const struct process *process, uint64_t entry)
+{
+	if (!is_private_page(entry))
+		return false;
+	if ((entry & PAGEMAP_PRESENT) || process->swapped)
+		return true;
+	source->swapped++;
+	return false;
 }
 
 /* Loads the pages of a mapping, from page number @first up to before @end. */
@@ -64,7 +79,7 @@ static void load_mapping(struct source *source, const struct process *process, u
 		for (size_t i = 0; i < (size_t)got / sizeof(entries[0]); i++, first++) {
 			if (source_full(source))
 				return;
-			if (is_private_page(entries[i]) &&
+			if (is_wanted(source, process, entries[i]) &&
 			    pread(process->memory, source_next(source), page_size,
 				  (off_t)(first * page_size)) == (ssize_t)page_size)
 				source_add(source);
@@ -72,12 +87,13 @@ static void load_mapping(struct source *source, const struct process *process, u
 	}
 }
 
-void source_load_process(struct source *source, pid_t pid)
+void source_load_process(struct source *source, pid_t pid, bool swapped)
 {
 	int maps_file = open_file(pid, "maps");
 	struct process process = {
 		.memory = open_file(pid, "mem"),
 		.pagemap = open_file(pid, "pagemap"),
+		.swapped = swapped,
 	};
 	FILE *maps = fdopen(maps_file, "r");
 	char *line = NULL;
@@ -100,6 +116,8 @@ void source_load_process(struct source *source, pid_t pid)
 	fclose(maps);
 	close(process.memory);
 	close(process.pagemap);
+	if (source->count == 0 && source->swapped)
+		fail("all private memory of process %d is in swap; --swapped loads it", pid);
 	if (source->count == 0)
 		fail("process %d has no private memory to load", pid);
 	if (asprintf(&source->name, "process %d", pid) < 0)

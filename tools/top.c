@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "util.h"
 #include "zsmalloc.h"
 
@@ -16,44 +17,39 @@ struct arguments {
 	bool json;
 };
 
-static const struct argp_option top_options[] = {
-	{ "once", 'o', NULL, 0, "Show what is there now, and exit", 0 },
-	{ "json", 'j', NULL, 0, "The same in JSON", 0 },
-	{ "pid", 'p', "PID", 0, "Show this program alone", 0 },
+static const struct cli_option top_options[] = {
+	{ "json", 'j', NULL, "Show what is there now in JSON, and exit" },
+	{ "once", 'o', NULL, "Show what is there now, and exit" },
+	{ "pid", 'p', "PID", "Show this program alone" },
 	{ 0 },
 };
 
-static error_t parse_top(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case 'o':
-		arguments->once = true;
-		return 0;
-	case 'j':
-		arguments->json = true;
-		return 0;
-	case 'p':
-		arguments->pid = (pid_t)cli_number("--pid", arg, 1, INT_MAX);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp top_argp = {
+static const struct cli top_cli = {
+	.usage = "zsmalloc top [OPTION...]",
+	.summary = "Shows the pools of running programs: what is stored, in how much memory, how "
+		   "full the size classes are, what waits to be freed.",
 	.options = top_options,
-	.parser = parse_top,
-	.doc = "Shows the pools of running programs: what is stored, in how much memory, how full "
-	       "the size classes are, what waits to be freed."
-	       "\v"
-	       "A program shows its pools if it is started with ZSMALLOC_PUBLISH=1 in its "
-	       "environment, or makes them with the option 'publish'; to you, if you may look into "
-	       "it: it is yours, or you are root.\n\n"
-	       "Exit status: 0; 2 if there is nothing to show.",
-	.children = cli_children,
+	.notes = "A program shows its pools if it is started with ZSMALLOC_PUBLISH=1 in its\n"
+		 "environment, or makes them with the option 'publish'; to you, if you may look\n"
+		 "into it: it is yours, or you are root.\n\n"
+		 "Exit status: 0; 2 if there is nothing to show.",
 };
+
+static struct arguments take_arguments(int argc, char **argv)
+{
+	struct arguments arguments = { .pid = 0 };
+	int key;
+
+	while ((key = cli_next(&top_cli, argc, argv)))
+		if (key == 'o')
+			arguments.once = true;
+		else if (key == 'j')
+			arguments.json = true;
+		else
+			arguments.pid = (pid_t)cli_number("--pid", optarg, 1, INT_MAX);
+	cli_no_operands(argc, argv);
+	return arguments;
+}
 
 static void refuse(int error, pid_t pid)
 {
@@ -85,10 +81,9 @@ static bool any_pools(const struct reading *reading)
 
 int command_top(int argc, char **argv)
 {
-	struct arguments arguments = { .pid = 0 };
+	struct arguments arguments = take_arguments(argc, argv);
 	struct reading reading;
 
-	argp_parse(&top_argp, argc, argv, CLI_ARGP_FLAGS, NULL, &arguments);
 	if (!arguments.once && !arguments.json && !isatty(STDOUT_FILENO))
 		fail("the output is not a terminal; use --once or --json");
 

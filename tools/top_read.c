@@ -57,7 +57,7 @@ static int open_published(pid_t pid)
 			continue;
 		file = open(name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		if (file < 0 && errno != ENOENT)
-			why = EACCES;
+			why = errno == EPERM ? EACCES : errno;
 	}
 	closedir(files);
 	errno = why;

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/*
- * What the commands share: see util.h.
- *
- * argp parses the options; but its own errors take two lines, and its exit status is its own. So a
- * child parser here handles errors, --help and --version.
- */
+/* What the commands share: see util.h. */
 #include "util.h"
 
 #include <errno.h>
-#include <sched.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "allowance.h"
 #include "zsmalloc.h"
 
 static const char *command; /* NULL until it is known */
@@ -53,6 +49,24 @@ void fail(const char *format, ...)
 	exit(STATUS_TROUBLE);
 }
 
+/* What is opened the wrong way round refuses every use, as a closed file does. */
+void command_files(void)
+{
+	for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+		if (fcntl(file, F_GETFD) < 0)
+			open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+void command_end(int status)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (fclose(stdout) != 0 || failed)
+		fail("cannot write the output: %s", strerror(errno ? errno : EIO));
+	exit(status);
+}
+
 void *zeroed(size_t count, size_t size, const char *what)
 {
 	void *memory = calloc(count, size);
@@ -60,79 +74,6 @@ void *zeroed(size_t count, size_t size, const char *what)
 	if (!memory)
 		fail("no memory for %s", what);
 	return memory;
-}
-
-enum {
-	KEY_VERSION = 0x100,
-};
-
-static const struct argp_option cli_options[] = {
-	{ .name = "help", .key = 'h', .doc = "Say this, and exit" },
-	{ .name = "version", .key = KEY_VERSION, .doc = "Say the version, and exit" },
-	{ 0 },
-};
-
-static error_t parse_cli(int key, char *arg, struct argp_state *state)
-{
-	(void)arg;
-	switch (key) {
-	case 'h':
-		argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP, state->name);
-		exit(0);
-	case KEY_VERSION:
-		puts("zsmalloc " ZS_VERSION);
-		exit(0);
-	case ARGP_KEY_ARGS: /* and no other parser took them */
-		fail("takes options only, not \"%s\"; see %s --help", state->argv[state->next],
-		     state->name);
-	case ARGP_KEY_ERROR:
-		fail("bad option \"%s\", or its value is missing; see %s --help",
-		     state->argv[state->next - 1], state->name);
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-const struct argp cli_argp = { .options = cli_options, .parser = parse_cli };
-const struct argp_child cli_children[] = { { &cli_argp, 0, NULL, 0 }, { 0 } };
-
-/* Reads digits alone: strtoull() would take a sign and blanks too. */
-static bool read_digits(const char *text, unsigned long long *number, char **end)
-{
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*number = strtoull(text, end, 10);
-	return errno == 0;
-}
-
-unsigned long cli_number(const char *option, const char *text, unsigned long min, unsigned long max)
-{
-	unsigned long long value = 0;
-	char *end = NULL;
-
-	if (!read_digits(text, &value, &end) || *end || value < min || value > max)
-		fail("%s takes a number from %lu to %lu, not \"%s\"", option, min, max, text);
-	return (unsigned long)value;
-}
-
-size_t cli_size(const char *option, const char *text)
-{
-	static const char suffixes[] = "KMGT";
-	const size_t max = SIZE_MAX >> 6; /* leaves room to reckon with */
-	unsigned long long value = 0;
-	char *end = NULL;
-
-	if (read_digits(text, &value, &end)) {
-		const char *suffix = *end ? strchr(suffixes, *end) : NULL;
-		unsigned int shift = suffix ? 10 * (unsigned int)(suffix - suffixes + 1) : 0;
-
-		if (suffix)
-			end++;
-		if (!*end && value > 0 && value <= max >> shift)
-			return (size_t)value << shift;
-	}
-	fail("%s takes a size such as 500M or 2G, not \"%s\"", option, text);
 }
 
 struct zram *create_store(struct zram_options options)
@@ -202,15 +143,6 @@ bool proc_bytes(const char *path, const char *key, uint64_t *bytes)
 	return true;
 }
 
-unsigned int usable_cores(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		return (unsigned int)CPU_COUNT(&set);
-	return (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
-}
-
 void make_printable(char *text)
 {
 	for (; *text; text++)
@@ -229,7 +161,7 @@ struct machine {
 static struct machine this_machine(void)
 {
 	struct machine machine = {
-		.cores = usable_cores(),
+		.cores = allowance_find("").cpus,
 		.page_size = (size_t)sysconf(_SC_PAGESIZE),
 	};
 	struct utsname name;

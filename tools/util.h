@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * What the commands share: how they end, read their options and /proc, and write a report. The
- * progress bar is in progress.c, all else in util.c.
+ * What the commands share: how they end, read /proc, and write a report. The progress bar is in
+ * progress.c, all else in util.c.
  */
 #ifndef TOOLS_UTIL_H
 #define TOOLS_UTIL_H
 
-#include <argp.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,22 +32,14 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same; and exits with STATUS_TROUBLE. */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/* Opens what is not open of stdin, stdout and stderr: no other file takes their place. */
+void command_files(void);
+
+/* Exits, with STATUS_TROUBLE if what was printed could not be written. */
+void command_end(int status) __attribute__((noreturn));
+
 /* Memory that is all zero. None to be had ends the command: there is "no memory for @what". */
 void *zeroed(size_t count, size_t size, const char *what);
-
-/* --help, --version, and one line for what the command itself does not take. */
-extern const struct argp cli_argp;
-
-/* The children of an argp that has no others. */
-extern const struct argp_child cli_children[];
-
-/* The flags for argp_parse() that leave errors and help to cli_argp. */
-#define CLI_ARGP_FLAGS (ARGP_NO_ERRS | ARGP_NO_HELP)
-
-/* The value of an option. What is none ends the command. */
-unsigned long cli_number(const char *option, const char *text, unsigned long min,
-			 unsigned long max);
-size_t cli_size(const char *option, const char *text);
 
 /* Ends the command where libzram has no such algorithm. */
 void check_algorithm(const char *algorithm);
@@ -62,9 +53,6 @@ bool proc_field(const char *path, const char *key, char *value, size_t size);
 
 /* Reads a field "KEY: N kB" in bytes; false, and *@bytes as it was, if there is none. */
 bool proc_bytes(const char *path, const char *key, uint64_t *bytes);
-
-/* CPUs that this program may use. */
-unsigned int usable_cores(void);
 
 /* Replaces the bytes of a path or a name that terminals, or JSON, do not take. */
 void make_printable(char *text);

@@ -505,7 +505,8 @@ int zram_read_page(struct zram *zram, uint64_t index, void *page)
 }
 
 /* Empty a slot. Returns what was there, counted out. */
-static __always_inline struct entry take_entry(struct zram *zram, uint64_t index)
+static inline __attribute__((always_inline)) struct entry take_entry(struct zram *zram,
+								     uint64_t index)
 {
 	const struct entry empty = { 0 };
 	struct entry old = empty;

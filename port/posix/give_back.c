@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "give_back.h"
 #include "map.h"
@@ -23,7 +25,8 @@ static unsigned int give_back_at_once(const struct give_back *gathered)
 
 	if (gathered->count < 2 || atomic_read(&unknown))
 		return 0;
-	bytes = process_madvise(SELF, gathered->range, gathered->count, MADV_DONTNEED, 0);
+	bytes = syscall(SYS_process_madvise, SELF, gathered->range, (size_t)gathered->count,
+			MADV_DONTNEED, 0);
 	if (bytes < 0 && (errno == ENOSYS || errno == EBADF || errno == EPERM))
 		atomic_set(&unknown, 1);
 	while (ranges < gathered->count && bytes > 0 && taken < (size_t)bytes)

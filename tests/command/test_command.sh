@@ -64,7 +64,7 @@ test_help() {
 		refuses "zsmalloc: $command: bad option \"--frobnicate\"" "$command" --frobnicate
 	done
 	answers 'zsmalloc 0.' --version
-	for option in pid size processes resident rounds algorithm budget json; do
+	for option in pid size swapped processes resident rounds algorithm budget json; do
 		answers "--$option" exit --help
 	done
 	for option in pid size algorithm plot json; do
@@ -104,6 +104,10 @@ test_bad_arguments() {
 test_unreadable() {
 	: >"$dir/empty"
 	mkdir "$dir/folder"
+	ln -s circle "$dir/circle"
+	refuses "ymbolic link" exit "$dir/circle"
+	refuses "cannot read \"$dir/circle\"" analyze "$dir/circle"
+	refuses "cannot read \"$dir/empty/a\": Not a directory" analyze "$dir/empty/a"
 	refuses "cannot read \"$dir/none\"" exit "$dir/none"
 	refuses "cannot read \"$dir/none\"" analyze "$dir/none"
 	refuses 'nothing to analyze' analyze "$dir/empty"
@@ -112,6 +116,64 @@ test_unreadable() {
 	refuses 'too few' exit "$dir/folder"
 	refuses 'neither a file' exit /dev/null
 	refuses 'no such process' exit --pid 2147483647
+}
+
+# refuses_to_write COMMAND...: status 2, and one line that says so.
+refuses_to_write() {
+	"$@" 2>"$dir/err" </dev/null
+	status=$?
+	: >"$dir/out"
+	if [ "$status" -ne 2 ] || [ "$(wc -l <"$dir/err")" -ne 1 ] ||
+	   ! grep -q '^zsmalloc: .*cannot write' "$dir/err"; then
+		fault "what '$*' cannot write: status $status, wanted 2"
+	fi
+}
+
+test_unwritable() {
+	for arguments in --help --version 'exit --help' 'top --version' classes 'classes --json' \
+		"exit --rounds 1 --size 1M" "analyze --size 1M" "analyze --json --size 1M"; do
+		# shellcheck disable=SC2086
+		refuses_to_write "$zsmalloc" $arguments >/dev/full
+		# shellcheck disable=SC2086
+		refuses_to_write "$zsmalloc" $arguments >&-
+	done
+	# No file of the command's takes the place of one that is closed.
+	"$zsmalloc" analyze --size 1M /bin/sh >"$dir/out" 2>&- <&- || fault 'closed files'
+	"$zsmalloc" --frobnicate >&- 2>&- <&-
+	[ $? -eq 2 ] || fault 'all files closed'
+}
+
+# A reader that goes away ends the command, or is told where the signal is ignored.
+test_pipe() {
+	python3 - "$zsmalloc" <<-'END' || fault 'a pipe that nobody reads'
+		import os, subprocess, sys
+		for restored, wanted in (True, -13), (False, 2):
+		    reader, writer = os.pipe()
+		    os.close(reader)
+		    ran = subprocess.run([sys.argv[1], "classes"], stdout=writer, text=True,
+		                         stderr=subprocess.PIPE, restore_signals=restored)
+		    os.close(writer)
+		    assert ran.returncode == wanted
+		    assert ran.stderr.count("\n") == (0 if restored else 1)
+	END
+}
+
+# Few descriptors are enough, also for a tree that is deeper.
+test_few_files() {
+	deep=$dir/deep
+	for _ in $(seq 30); do
+		mkdir "$deep"
+		deep=$deep/d
+	done
+	cp "$zsmalloc" "$deep"
+	for arguments in classes "analyze $dir/deep" "exit --rounds 1 $dir/deep" \
+		"analyze --pid $$"; do
+		run sh -c "ulimit -n 16; '$zsmalloc' $arguments"
+		[ "$status" -eq 0 ] && [ ! -s "$dir/err" ] || fault "16 descriptors: $arguments"
+	done
+	run sh -c "ulimit -n 4; '$zsmalloc' analyze --pid $$"
+	grep -qE 'Too many open files|No file descriptors' "$dir/err" ||
+		fault '4 descriptors: not the real error'
 }
 
 # As a user who may not read them; root may, and so steps down.
@@ -138,8 +200,6 @@ test_report() {
 	for algorithm in lz4 lz4hc zstd deflate; do
 		answers "by $algorithm" exit --rounds 1 --size 1M --algorithm "$algorithm"
 	done
-	run sh -c "'$zsmalloc' exit --rounds 1 --size 1M >/dev/full"
-	[ "$status" -eq 2 ] || fault "a report that cannot be written: status $status, wanted 2"
 }
 
 test_json() {
@@ -217,9 +277,8 @@ test_analyze() {
 	answers 'Same-filled pages, which take no memory: 3 (' analyze "$dir/same" "$dir/random"
 	answers 'Size classes used, zstd' analyze --algorithm zstd "$dir/program"
 	answers "process $sleeper" analyze --pid "$sleeper"
+	answers "process $sleeper" analyze --swapped --pid "$sleeper"
 	answers '"chains"' analyze --json --size 1M
-	run sh -c "'$zsmalloc' analyze '$dir/same' >/dev/full"
-	[ "$status" -eq 2 ] || fault "a report that cannot be written: status $status, wanted 2"
 }
 
 # What analyze reckons is what a store has (exit) of the same pages; and its sums are right.
@@ -327,6 +386,9 @@ test_damage() {
 test_help
 test_bad_arguments
 test_unreadable
+test_unwritable
+test_pipe
+test_few_files
 test_forbidden
 test_report
 test_json

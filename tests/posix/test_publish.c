@@ -448,15 +448,17 @@ static void check_harmless(void)
 {
 	unsigned int files = entries_of("/proc/self/fd");
 	unsigned int threads = entries_of("/proc/self/task");
+	char told[128];
 	struct child child;
 	struct zs_pool *pool;
 
+	snprintf(told, sizeof(told), "zsmalloc: pool \"told\": zs_create_pool: not published: %s\n",
+		 strerror(ENOMEM));
 	setenv("ZSMALLOC_PUBLISH", "1", 1);
 	child = run_in_child(create_unpublished, NULL);
 	unsetenv("ZSMALLOC_PUBLISH");
 	assert_child_ended_well(&child);
-	assert_string_equal(child.said, "zsmalloc: pool \"told\": zs_create_pool: not published: "
-					"Cannot allocate memory\n");
+	assert_string_equal(child.said, told);
 	child = run_in_child(create_unpublished, "");
 	assert_child_ended_well(&child);
 	assert_string_equal(child.said, "");

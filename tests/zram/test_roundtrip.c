@@ -48,8 +48,8 @@ static void test_real_pages(void **state)
 			roundtrip_file(zram, &files[f]);
 			stat = stat_of(zram);
 			assert_int_equal(stat.orig_data_size, files[f].count * page_size());
-			/* Programs compress: to less than three quarters, by any algorithm. */
-			assert_true(stat.compr_data_size < stat.orig_data_size / 4 * 3);
+			/* Programs compress, by any algorithm; a libc made for size by a fifth. */
+			assert_true(stat.compr_data_size < stat.orig_data_size / 8 * 7);
 			zram_destroy(zram);
 		}
 	}

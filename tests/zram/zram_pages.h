@@ -99,7 +99,7 @@ static inline struct file_pages load_file(const char *path)
 static inline int find_libc(struct dl_phdr_info *info, size_t size, void *path)
 {
 	(void)size;
-	if (!strstr(info->dlpi_name, "/libc.so"))
+	if (!strstr(info->dlpi_name, "/libc.so") && !strstr(info->dlpi_name, "/ld-musl-"))
 		return 0;
 	snprintf(path, PATH_MAX, "%s", info->dlpi_name);
 	return 1;
