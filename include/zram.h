@@ -202,6 +202,8 @@ int64_t zram_train_dictionary(const void *pages, size_t count, void *dictionary,
 int zram_mark_idle(struct zram *zram, uint64_t age);
 int64_t zram_recompress(struct zram *zram, const struct zram_select *select, unsigned int number);
 
+const char *zram_algorithm(unsigned int number);
+
 int zram_set_backing(struct zram *zram, const char *path);
 void zram_set_writeback_limit(struct zram *zram, uint64_t bytes);
 int64_t zram_writeback(struct zram *zram, const struct zram_select *select);

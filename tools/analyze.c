@@ -13,7 +13,7 @@ struct arguments {
 
 static const struct cli_option analyze_options[] = {
 	{ "algorithm", 'a', "NAME",
-	  "Tell sizes, chains and classes for lz4 (default), lz4hc, zstd or deflate" },
+	  "Tell sizes, chains and classes for this algorithm of libzram; default lz4" },
 	{ "json", 'j', NULL, "Report in JSON, with all algorithms' sizes, chains and classes" },
 	{ "plot", 'P', "FILE.svg", "Draw sizes and chains, by gnuplot" },
 	SOURCE_OPTIONS,

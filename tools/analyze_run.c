@@ -15,11 +15,8 @@
 #include "allowance.h"
 #include "util.h"
 
-/* What libzram may know; one that it was not built with is left out. */
-static const char *const algorithms[] = { "lz4", "lz4hc", "zstd", "deflate", "lzo" };
-
 enum {
-	ALGORITHMS = sizeof(algorithms) / sizeof(algorithms[0]),
+	ALGORITHMS = 16, /* at most; libzram has fewer */
 	RUN = 64, /* pages that a thread takes at once */
 };
 
@@ -139,14 +136,11 @@ static void compress_all(struct analysis *analysis)
 static void find_algorithms(struct analysis *analysis)
 {
 	analysis->outcome = zeroed(ALGORITHMS, sizeof(*analysis->outcome), analysis_memory);
-	for (unsigned int i = 0; i < ALGORITHMS; i++) {
-		if (!algorithm_exists(algorithms[i]))
-			continue;
+	for (unsigned int i = 0; i < ALGORITHMS && zram_algorithm(i); i++)
 		analysis->outcome[analysis->algorithms++] = (struct outcome){
-			.algorithm = algorithms[i],
+			.algorithm = zram_algorithm(i),
 			.sizes = create_sizes(analysis),
 		};
-	}
 }
 
 static struct class_use use_class(const struct class_table *table, const struct size_class *class,

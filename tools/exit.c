@@ -19,7 +19,7 @@ struct arguments {
 };
 
 static const struct cli_option exit_options[] = {
-	{ "algorithm", 'a', "NAME", "lz4 (default), lz4hc, zstd or deflate" },
+	{ "algorithm", 'a', "NAME", "An algorithm of libzram; default lz4" },
 	{ "budget", 'b', "SIZE",
 	  "Uncompressed bytes that may wait in the deferred queue, or 'unlimited'; default: a "
 	  "pool's" },

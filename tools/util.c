@@ -87,27 +87,24 @@ struct zram *create_store(struct zram_options options)
 	return store;
 }
 
-bool algorithm_exists(const char *algorithm)
-{
-	const struct zram_options options = {
-		.size = sizeof(options),
-		.disksize = 1,
-		.algorithm = algorithm,
-	};
-	struct zram *store = zram_create(&options);
-
-	if (!store && errno == EINVAL)
-		return false;
-	if (!store)
-		fail("no memory for a store: %s", strerror(errno));
-	zram_destroy(store);
-	return true;
-}
-
 void check_algorithm(const char *algorithm)
 {
-	if (!algorithm_exists(algorithm))
-		fail("unknown algorithm \"%s\"; there are lz4, lz4hc, zstd and deflate", algorithm);
+	const char *name;
+	char *names = NULL;
+	size_t size;
+	FILE *list = open_memstream(&names, &size);
+
+	if (!list)
+		fail("no memory for a message");
+	for (unsigned int i = 0; (name = zram_algorithm(i)); i++) {
+		fprintf(list, "%s%s", i ? ", " : "", name);
+		if (strcmp(name, algorithm) == 0)
+			break;
+	}
+	fclose(list);
+	if (!name)
+		fail("unknown algorithm \"%s\"; there are %s", algorithm, names);
+	free(names);
 }
 
 bool proc_field(const char *path, const char *key, char *value, size_t size)

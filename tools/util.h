@@ -43,7 +43,6 @@ void *zeroed(size_t count, size_t size, const char *what);
 
 /* Ends the command where libzram has no such algorithm. */
 void check_algorithm(const char *algorithm);
-bool algorithm_exists(const char *algorithm);
 
 /* Creates a store. What fails ends the command. */
 struct zram *create_store(struct zram_options options);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec.h"
+#include "zram.h"
 
 /* The first one is the default. */
 static const struct codec *const codecs[] = {
@@ -23,4 +24,16 @@ const struct codec *codec_find(const char *name)
 			return codecs[i];
 	}
 	return NULL;
+}
+
+/**
+ * zram_algorithm() - the names of the algorithms that there are.
+ * @number: of the algorithm, from 0; the first is the default
+ *
+ * Context: Any.
+ * Return: the name, or NULL for a number behind the last.
+ */
+const char *zram_algorithm(unsigned int number)
+{
+	return number < sizeof(codecs) / sizeof(codecs[0]) ? codecs[number]->name : NULL;
 }

@@ -14,10 +14,6 @@
 #include "codec.h"
 #include "zram_store.h"
 
-static const char *const algorithms[] = { "lz4", "lz4hc", "zstd", "deflate" };
-
-#define NR_ALGORITHMS (sizeof(algorithms) / sizeof(algorithms[0]))
-
 /* A store whose page 0 is damaged by the tests, and whose page 1 is not. */
 static struct zram *create_with_pages(const char *algorithm,
 				      void (*make)(void *page, uint64_t seed))
@@ -88,9 +84,9 @@ static void test_every_flipped_bit(void **state)
 	void (*const makes[])(void *page, uint64_t seed) = { make_text_page, make_random_page };
 
 	(void)state;
-	for (size_t a = 0; a < NR_ALGORITHMS; a++) {
+	for (unsigned int a = 0; zram_algorithm(a); a++) {
 		for (size_t m = 0; m < 2; m++) {
-			struct zram *zram = create_with_pages(algorithms[a], makes[m]);
+			struct zram *zram = create_with_pages(zram_algorithm(a), makes[m]);
 			const struct entry entry = slot_get(&zram->slots[0]);
 			char *page = malloc(page_size());
 
@@ -123,13 +119,13 @@ static void test_not_exactly_a_page(void **state)
 	assert_non_null(object);
 	for (size_t i = 0; i < page_size() * 2; i++)
 		pages[i] = (char)(i / 100 * 7);
-	for (size_t a = 0; a < NR_ALGORITHMS; a++) {
-		const struct codec *codec = codec_find(algorithms[a]);
+	for (unsigned int a = 0; zram_algorithm(a); a++) {
+		const struct codec *codec = codec_find(zram_algorithm(a));
 		void *context = codec->create(codec->default_level, page_size() * 2);
 
 		assert_non_null(context);
 		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-			struct zram *zram = create_with_pages(algorithms[a], make_text_page);
+			struct zram *zram = create_with_pages(zram_algorithm(a), make_text_page);
 			ssize_t size =
 				codec->compress(context, pages, sizes[s], object, page_size() - 1);
 
@@ -155,8 +151,8 @@ static void test_truncated_and_garbage(void **state)
 	(void)state;
 	assert_non_null(bytes);
 	assert_non_null(page);
-	for (size_t a = 0; a < NR_ALGORITHMS; a++) {
-		struct zram *zram = create_with_pages(algorithms[a], make_text_page);
+	for (unsigned int a = 0; zram_algorithm(a); a++) {
+		struct zram *zram = create_with_pages(zram_algorithm(a), make_text_page);
 		const struct entry entry = slot_get(&zram->slots[0]);
 		const void *object =
 			zs_obj_read_begin(zram->pool, entry.word, entry_size(&entry), NULL);
