@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * nbdkit-zsmalloc-plugin - a compressed RAM disk for nbdkit(1).
+ *
+ * The disk is one store of libzram's, which all connections share. A request is cut into pieces of
+ * one page each. The store reads and writes whole pages, so a piece of a page is read, changed and
+ * written.
+ *
+ * Each change of a page holds a lock of the page. Two clients may write the two halves of one
+ * page. Without the lock, both read the old page, and the second writes the old first half back. A
+ * read needs no lock: the store hands out a page as it was before a change or after it.
+ *
+ * A write is in the store when it is answered, and all connections see it. There is no cache, so a
+ * flush has nothing to do. Nothing outlives the server.
+ */
+#define NBDKIT_API_VERSION 2
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+#include <nbdkit-plugin.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "zram.h"
+
+#define LOCKS 1024U
+#define MOST_PAGE_SIZE 65536
+
+struct page_lock {
+	_Alignas(64) pthread_mutex_t mutex;
+};
+
+/* The part of a request that is in one page. */
+struct piece {
+	uint64_t page;
+	size_t at; /* where in the page it begins */
+	size_t length;
+};
+
+static struct zram_options options = { .size = sizeof(options) };
+static struct zram *store;
+static size_t page_size;
+static struct page_lock locks[LOCKS];
+static atomic_bool full; /* a write has failed since pages were last freed */
+
+/*
+ * Pages. These functions return 0 or a negative errno.
+ */
+
+static pthread_mutex_t *page_mutex(uint64_t page)
+{
+	return &locks[page % LOCKS].mutex;
+}
+
+/* Writes a piece; without @bytes, zeros. */
+static int write_piece(const struct piece *piece, char *bytes)
+{
+	char whole[MOST_PAGE_SIZE];
+	int err = 0;
+
+	pthread_mutex_lock(page_mutex(piece->page));
+	if (piece->length < page_size) {
+		err = zram_read_page(store, piece->page, whole);
+		if (bytes)
+			memcpy(whole + piece->at, bytes, piece->length);
+		else
+			memset(whole + piece->at, 0, piece->length);
+		bytes = whole;
+	}
+	if (!err)
+		err = zram_write_page(store, piece->page, bytes);
+	pthread_mutex_unlock(page_mutex(piece->page));
+	return err;
+}
+
+static int read_piece(const struct piece *piece, char *bytes)
+{
+	char whole[MOST_PAGE_SIZE];
+	int err;
+
+	if (piece->length == page_size)
+		return zram_read_page(store, piece->page, bytes);
+	err = zram_read_page(store, piece->page, whole);
+	memcpy(bytes, whole + piece->at, piece->length);
+	return err;
+}
+
+/* Frees a page the deferred way, which is the store's default. */
+static int free_page(uint64_t page)
+{
+	int err;
+
+	pthread_mutex_lock(page_mutex(page));
+	err = zram_slot_free_notify(store, page);
+	pthread_mutex_unlock(page_mutex(page));
+	atomic_store_explicit(&full, false, memory_order_relaxed);
+	return err;
+}
+
+static int zero_piece(const struct piece *piece, char *bytes)
+{
+	return piece->length == page_size ? free_page(piece->page) : write_piece(piece, bytes);
+}
+
+/* Frees whole pages only. A trim is a hint, and one that writes could fail for want of memory. */
+static int trim_piece(const struct piece *piece, char *bytes)
+{
+	(void)bytes;
+	return piece->length == page_size ? free_page(piece->page) : 0;
+}
+
+/*
+ * Requests. These functions return 0, or -1 with the error set, as nbdkit wants it.
+ */
+
+/* Tells nbdkit of a page that failed. A full disk fails many writes and is told once. */
+static int failed(uint64_t page, int err)
+{
+	if (err != -ENOMEM)
+		nbdkit_error("page %" PRIu64 " is damaged (%s): write it anew, and have this "
+			     "machine's memory tested",
+			     page, strerror(-err));
+	else if (atomic_exchange(&full, true))
+		nbdkit_debug("page %" PRIu64 ": still full", page);
+	else if (options.mem_limit)
+		nbdkit_error("page %" PRIu64 ": limit=%" PRIu64 " is reached: trim what is not "
+			     "needed, or start with a higher limit",
+			     page, options.mem_limit);
+	else
+		nbdkit_error("page %" PRIu64 ": this machine has no memory: trim what is not "
+			     "needed, or start with a limit",
+			     page);
+	nbdkit_set_error(err == -ENOMEM ? ENOSPC : -err);
+	return -1;
+}
+
+/* Visits the pieces of a request in turn, up to the first that fails. */
+static int each_piece(int (*visit)(const struct piece *piece, char *bytes), char *bytes,
+		      uint32_t count, uint64_t offset)
+{
+	while (count > 0) {
+		size_t at = offset % page_size;
+		size_t room = page_size - at;
+		struct piece piece = { offset / page_size, at, count < room ? count : room };
+		int err = visit(&piece, bytes);
+
+		if (err)
+			return failed(piece.page, err);
+		if (bytes)
+			bytes += piece.length;
+		offset += piece.length;
+		count -= (uint32_t)piece.length;
+	}
+	return 0;
+}
+
+static int disk_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return each_piece(read_piece, buffer, count, offset);
+}
+
+static int disk_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset,
+		       uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return each_piece(write_piece, (char *)buffer, count, offset);
+}
+
+static int disk_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return each_piece(zero_piece, NULL, count, offset);
+}
+
+static int disk_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return each_piece(trim_piece, NULL, count, offset);
+}
+
+static int disk_flush(void *handle, uint32_t flags)
+{
+	(void)handle;
+	(void)flags;
+	return 0;
+}
+
+/*
+ * What the disk is.
+ */
+
+static int64_t disk_get_size(void *handle)
+{
+	(void)handle;
+	return (int64_t)options.disksize;
+}
+
+static int disk_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
+{
+	(void)handle;
+	*minimum = 1;
+	*preferred = (uint32_t)page_size;
+	*maximum = UINT32_MAX;
+	return 0;
+}
+
+/* A flush on one connection covers the writes of all. */
+static int disk_can_multi_conn(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+static int disk_can_fast_zero(void *handle)
+{
+	(void)handle;
+	return 1;
+}
+
+/* A write with FUA is as durable as any: it asks for nothing besides. */
+static int disk_can_fua(void *handle)
+{
+	(void)handle;
+	return NBDKIT_FUA_NATIVE;
+}
+
+/* Without a function for it, nbdkit answers a request to cache at once. */
+static int disk_can_cache(void *handle)
+{
+	(void)handle;
+	return NBDKIT_CACHE_NATIVE;
+}
+
+static void *disk_open(int readonly)
+{
+	(void)readonly;
+	return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+/*
+ * Parameters and life.
+ */
+
+static int parse_bytes(const char *key, const char *value, uint64_t *bytes)
+{
+	int64_t parsed = nbdkit_parse_size(value);
+
+	if (parsed == 0)
+		nbdkit_error("%s=%s: must be more than 0 bytes, like %s=1G", key, value, key);
+	if (parsed <= 0)
+		return -1;
+	*bytes = (uint64_t)parsed;
+	return 0;
+}
+
+static int disk_config(const char *key, const char *value)
+{
+	if (strcmp(key, "size") == 0)
+		return parse_bytes(key, value, &options.disksize);
+	if (strcmp(key, "limit") == 0)
+		return parse_bytes(key, value, &options.mem_limit);
+	if (strcmp(key, "level") == 0)
+		return nbdkit_parse_int(key, value, &options.level);
+	if (strcmp(key, "algorithm") == 0) {
+		options.algorithm = value;
+		return 0;
+	}
+	nbdkit_error("%s=%s: no such parameter: size, algorithm, level or limit", key, value);
+	return -1;
+}
+
+static int disk_config_complete(void)
+{
+	if (options.disksize)
+		return 0;
+	nbdkit_error("size= is missing: say how large the disk is, like size=1G");
+	return -1;
+}
+
+/* Makes the store before nbdkit goes into the background, so that its user sees what is wrong. */
+static int disk_get_ready(void)
+{
+	page_size = (size_t)sysconf(_SC_PAGESIZE);
+	if (page_size > MOST_PAGE_SIZE) {
+		nbdkit_error("pages of %zu bytes: the most are %d", page_size, MOST_PAGE_SIZE);
+		return -1;
+	}
+	for (unsigned int i = 0; i < LOCKS; i++)
+		pthread_mutex_init(&locks[i].mutex, NULL);
+	store = zram_create(&options);
+	if (store)
+		return 0;
+	if (errno == EINVAL)
+		nbdkit_error("algorithm=%s level=%d: libzram has none such: "
+			     "see nbdkit-zsmalloc-plugin(1) for both",
+			     options.algorithm ? options.algorithm : "lz4", options.level);
+	else
+		nbdkit_error("size=%" PRIu64 ": no disk of that size: %s", options.disksize,
+			     strerror(errno));
+	return -1;
+}
+
+static void disk_unload(void)
+{
+	zram_destroy(store);
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "zsmalloc",
+	.longname = "nbdkit compressed RAM disk",
+	.version = PLUGIN_VERSION,
+	.description = "A RAM disk that keeps its pages compressed, and frees them at once",
+	.magic_config_key = "size",
+	.config_help = "size=<SIZE>      (required) Size of the disk\n"
+		       "algorithm=<NAME> lz4 (default), lz4hc, zstd or deflate\n"
+		       "level=<N>        Level of the algorithm (default: its own)\n"
+		       "limit=<SIZE>     Memory that the pages may take (default: no limit)",
+	.config = disk_config,
+	.config_complete = disk_config_complete,
+	.get_ready = disk_get_ready,
+	.unload = disk_unload,
+	.open = disk_open,
+	.get_size = disk_get_size,
+	.block_size = disk_block_size,
+	.can_multi_conn = disk_can_multi_conn,
+	.can_fast_zero = disk_can_fast_zero,
+	.can_fua = disk_can_fua,
+	.can_cache = disk_can_cache,
+	.pread = disk_pread,
+	.pwrite = disk_pwrite,
+	.zero = disk_zero,
+	.trim = disk_trim,
+	.flush = disk_flush,
+};
+
+/* What nbdkit looks for; its header defines the function and declares none. */
+struct nbdkit_plugin *plugin_init(void);
+NBDKIT_REGISTER_PLUGIN(plugin)

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * What the disk says of itself, wrong parameters, a disk that is full, and memory that comes back.
+ */
+#include "server.h"
+
+#include <errno.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define DISK_MIB 128
+#define BUFFERS (32 * MIB) /* each of nbdkit's 16 threads keeps one, as large as a request was */
+
+static void assert_says(int answer, bool expected)
+{
+	if (answer != (int)expected)
+		fail_msg("the disk says %d: %s", answer, nbd_get_error());
+}
+
+static void disk_says_what_it_can(void **state)
+{
+	const char *const parameters[] = { "size=1234567", NULL };
+	struct server server = server_start(parameters);
+	struct nbd_handle *nbd = server_connect(&server);
+
+	(void)state;
+	assert_int_equal(nbd_get_size(nbd), 1234567);
+	assert_int_equal(nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM), 1);
+	assert_int_equal(nbd_get_block_size(nbd, LIBNBD_SIZE_PREFERRED), page_size());
+	assert_says(nbd_is_read_only(nbd), false);
+	assert_says(nbd_is_rotational(nbd), false);
+	assert_says(nbd_can_flush(nbd), true);
+	assert_says(nbd_can_fua(nbd), true);
+	assert_says(nbd_can_trim(nbd), true);
+	assert_says(nbd_can_zero(nbd), true);
+	assert_says(nbd_can_fast_zero(nbd), true);
+	assert_says(nbd_can_multi_conn(nbd), true);
+	assert_says(nbd_can_cache(nbd), true);
+	assert_done(nbd_cache(nbd, 4096, 0, 0));
+	nbd_close(nbd);
+	server_stop(&server);
+}
+
+static void run_with(const void *parameters)
+{
+	server_run("/nonexistent/socket", parameters);
+}
+
+/* nbdkit ends at once, and says this. */
+static void assert_refused(const char *first, const char *second, const char *says)
+{
+	const char *const parameters[] = { first, second, NULL };
+	struct child child = run_in_child(run_with, parameters);
+
+	if (!WIFEXITED(child.status) || WEXITSTATUS(child.status) != 1 || !strstr(child.said, says))
+		fail_msg("%s %s: ended with status %#x, wanted \"%s\", said: %s", first,
+			 second ? second : "", (unsigned int)child.status, says, child.said);
+}
+
+static void wrong_parameters_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("algorithm=lz4", NULL, "size= is missing");
+	assert_refused("size=0", NULL, "size=0: must be more than 0 bytes");
+	assert_refused("size=-1", NULL, "size");
+	assert_refused("size=1x", NULL, "size");
+	assert_refused("1M", "limit=0", "limit=0: must be more than 0 bytes");
+	assert_refused("1M", "level=high", "level: ");
+	assert_refused("1M", "level=65538", "algorithm=lz4 level=65538: libzram has none such");
+	assert_refused("1M", "algorithm=lzma", "algorithm=lzma level=0: libzram has none such");
+	assert_refused("1M", "colour=red", "colour=red: no such parameter: size,");
+	/* With a sanitizer in it, nbdkit hangs in libp11-kit once strerror() was called. */
+	if (TEST_LESS == 1)
+		assert_refused("size=9223372036854775807", NULL, "no disk of that size");
+}
+
+/* Fills the disk until a request fails. Returns how many MiB it took. */
+static uint64_t fill_disk(struct nbd_handle *nbd, char *bytes)
+{
+	uint64_t wrote = 0;
+
+	do
+		random_fill(bytes, MIB, wrote);
+	while (nbd_pwrite(nbd, bytes, MIB, wrote * MIB, 0) == 0 && ++wrote < DISK_MIB);
+	return wrote;
+}
+
+static void assert_holds(struct nbd_handle *nbd, char *bytes, uint64_t first, uint64_t end)
+{
+	for (uint64_t mib = first; mib < end; mib++) {
+		assert_done(nbd_pread(nbd, bytes, MIB, mib * MIB, 0));
+		assert_true(random_is(bytes, MIB, mib));
+	}
+}
+
+static void a_full_disk_loses_nothing(void **state)
+{
+	const char *const parameters[] = { "128M", "limit=8M", NULL };
+	struct server server = server_start(parameters);
+	struct nbd_handle *nbd = server_connect(&server);
+	char *bytes = malloc(MIB);
+	uint64_t wrote;
+
+	(void)state;
+	assert_non_null(bytes);
+	wrote = fill_disk(nbd, bytes);
+	assert_int_equal(nbd_get_errno(), ENOSPC);
+	assert_in_range(wrote, 6, 8);
+	assert_holds(nbd, bytes, 0, wrote);
+	/* A page that is overwritten takes no more than before. */
+	random_fill(bytes, MIB, 0);
+	assert_done(nbd_pwrite(nbd, bytes, MIB, 0, 0));
+	/* A trim of all but the first, and there is room at once. */
+	assert_done(nbd_trim(nbd, (DISK_MIB - 1) * MIB, MIB, 0));
+	random_fill(bytes, MIB, wrote);
+	for (uint64_t mib = 1; mib < wrote; mib++)
+		assert_done(nbd_pwrite(nbd, bytes, MIB, mib * MIB, 0));
+	assert_holds(nbd, bytes, 0, 1);
+	free(bytes);
+	nbd_close(nbd);
+	server_stop(&server);
+}
+
+struct resident {
+	pid_t pid;
+	uint64_t most;
+};
+
+static uint64_t resident_bytes(pid_t pid)
+{
+	unsigned long pages = 0;
+	char name[64];
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/%d/statm", (int)pid);
+	file = fopen(name, "r");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%*u %lu", &pages), 1);
+	fclose(file);
+	return pages * page_size();
+}
+
+static bool is_back(void *arg)
+{
+	const struct resident *resident = arg;
+
+	return resident_bytes(resident->pid) <= resident->most;
+}
+
+/* Fills the disk, frees it by the request, and waits until the memory is the system's again. */
+static void assert_gives_back(int (*request)(struct nbd_handle *nbd, uint64_t count,
+					     uint64_t offset, uint32_t flags))
+{
+	const char *const parameters[] = { "128M", NULL };
+	struct server server = server_start(parameters);
+	struct nbd_handle *nbd = server_connect(&server);
+	struct resident resident = { .pid = server.pid };
+	char *bytes = malloc(MIB);
+
+	assert_non_null(bytes);
+	resident.most = resident_bytes(server.pid) + BUFFERS;
+	assert_int_equal(fill_disk(nbd, bytes), DISK_MIB);
+	assert_true(resident_bytes(server.pid) > DISK_MIB * MIB);
+	assert_done(request(nbd, DISK_MIB * MIB, 0, 0));
+	assert_true(wait_for(is_back, &resident));
+	free(bytes);
+	nbd_close(nbd);
+	server_stop(&server);
+}
+
+static int trim(struct nbd_handle *nbd, uint64_t count, uint64_t offset, uint32_t flags)
+{
+	return nbd_trim(nbd, count, offset, flags);
+}
+
+static int zero(struct nbd_handle *nbd, uint64_t count, uint64_t offset, uint32_t flags)
+{
+	return nbd_zero(nbd, count, offset, flags);
+}
+
+static void memory_comes_back(void **state)
+{
+	(void)state;
+	/* A sanitizer's own memory counts as the program's, and does not come back. */
+	if (TEST_LESS != 1)
+		skip();
+	assert_gives_back(trim);
+	assert_gives_back(zero);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(disk_says_what_it_can),
+		cmocka_unit_test(wrong_parameters_are_refused),
+		cmocka_unit_test(a_full_disk_loses_nothing),
+		cmocka_unit_test(memory_comes_back),
+	};
+
+	need_nbdkit(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
