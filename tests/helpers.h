@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -139,6 +140,36 @@ static inline unsigned long long deferred_stat(struct zs_pool *pool, const char 
 	if (!found)
 		fail_msg("no line \"%s\" in the statistics", name);
 	return value;
+}
+
+/* Whether the worker has drained all, for wait_for(). */
+static inline bool nothing_is_pending(void *pool)
+{
+	return deferred_stat(pool, "pending") == 0;
+}
+
+/* What the process has in memory. */
+static inline unsigned long resident_kib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	if (!file || fscanf(file, "%*u %lu", &pages) != 1)
+		abort();
+	fclose(file);
+	return pages * (page_size() / 1024);
+}
+
+static inline unsigned int threads_of_process(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned int count = 0;
+
+	assert_non_null(tasks);
+	for (const struct dirent *task; (task = readdir(tasks));)
+		count += task->d_name[0] != '.';
+	closedir(tasks);
+	return count;
 }
 
 /*

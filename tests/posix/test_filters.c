@@ -47,11 +47,6 @@ struct refusal {
 	int error;
 };
 
-static bool nothing_is_pending(void *arg)
-{
-	return deferred_stat(arg, "pending") == 0;
-}
-
 /* Stores another object, or has none. */
 static unsigned long try_store(struct zs_pool *pool, uint64_t key)
 {

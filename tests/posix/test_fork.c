@@ -51,11 +51,6 @@ static void child_uses(struct zs_pool *pool)
 	CHILD_CHECK(deferred_stat(pool, "pending") == 0);
 }
 
-static bool nothing_is_pending(void *arg)
-{
-	return deferred_stat(arg, "pending") == 0;
-}
-
 struct family {
 	struct zs_pool *pool;
 	unsigned long *handles;

@@ -15,16 +15,6 @@
 #define LIMIT (64UL << 20) /* less than the objects */
 #define OWN_KIB 4096 /* what the library may have for itself */
 
-static unsigned long resident_kib(void)
-{
-	FILE *file = fopen("/proc/self/statm", "r");
-	unsigned long pages;
-
-	CHILD_CHECK(file && fscanf(file, "%*u %lu", &pages) == 1);
-	fclose(file);
-	return pages * (page_size() / 1024);
-}
-
 static unsigned long before;
 
 static bool most_is_given_back(void *arg)

@@ -5,8 +5,6 @@
  */
 #include "helpers.h"
 
-#include <dirent.h>
-
 #define POOLS (30000 / (TEST_LESS * TEST_LESS))
 #define OBJECTS 10
 #define SIZE 300
@@ -28,34 +26,11 @@ static unsigned long lines_of(const char *path)
 	return lines;
 }
 
-static unsigned long resident_kib(void)
-{
-	FILE *file = fopen("/proc/self/statm", "r");
-	unsigned long pages;
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%*u %lu", &pages), 1);
-	fclose(file);
-	return pages * (page_size() / 1024);
-}
-
-static unsigned int threads(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	unsigned int count = 0;
-
-	assert_non_null(tasks);
-	while (readdir(tasks))
-		count++;
-	closedir(tasks);
-	return count - 2; /* "." and ".." */
-}
-
 static void test_many_pools(void **state)
 {
 	struct zs_pool *first = zs_create_pool("first"); /* makes what all share */
 	unsigned long before = resident_kib(), mappings = lines_of("/proc/self/maps");
-	unsigned int alone = threads();
+	unsigned int alone = threads_of_process();
 
 	(void)state;
 	for (size_t i = 0; i < POOLS; i++) {
@@ -71,7 +46,7 @@ static void test_many_pools(void **state)
 		for (size_t k = 0; k < OBJECTS; k++)
 			handles[i][k] = object_make(pools[i], SIZE, i + k);
 	assert_true(lines_of("/proc/self/maps") - mappings < 5000);
-	assert_true(threads() - alone < 10);
+	assert_true(threads_of_process() - alone < 10);
 	for (size_t i = 0; i < POOLS; i++) {
 		for (size_t k = 0; k < OBJECTS; k++)
 			assert_true(object_holds(pools[i], handles[i][k], SIZE, i + k));

@@ -5,7 +5,6 @@
  */
 #include "helpers.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 
@@ -135,18 +134,6 @@ static void test_exit_while_draining(void **state)
 
 		assert_child_ended_well(&child);
 	}
-}
-
-static unsigned int threads_of_process(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	unsigned int count = 0;
-
-	assert_non_null(tasks);
-	while (readdir(tasks))
-		count++;
-	closedir(tasks);
-	return count;
 }
 
 static bool is_mapped(void)

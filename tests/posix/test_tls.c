@@ -9,11 +9,6 @@
 
 static _Thread_local volatile char data[TLS_BYTES];
 
-static bool nothing_is_pending(void *arg)
-{
-	return deferred_stat(arg, "pending") == 0;
-}
-
 static void test_worker_has_room(void **state)
 {
 	struct zs_pool *pool = make_pool((struct zs_pool_options){ .deferred_delay_ms = 1 });
