@@ -27,7 +27,7 @@ void port_futex_wait(atomic_t *word, int value, u64 until)
 
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value,
-			      ~until ? &time : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+			      until != ~0ULL ? &time : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
 
 	if (result && (errno == EPERM || errno == ENOSYS))
 		nanosleep(&pause, NULL);

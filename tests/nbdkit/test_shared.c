@@ -44,7 +44,7 @@ static void *client_run(void *arg)
 				break;
 			}
 		}
-		last[number] = next_random(&client->seed) % 128;
+		last[number] = (int)(next_random(&client->seed) % 128);
 		memset(page, last[number], client->bytes);
 		/* Zeros by the request for them, now and then. */
 		if (last[number] == 0 ?
