@@ -8,11 +8,12 @@
 #   make check-kernel      the module under stock Debian kernels, in QEMU
 #   make check-kernel-debug  the module under a kernel with all its checkers, in User Mode Linux
 #   make bench-kernel      ours and the kernel's own, in User Mode Linux
+#   make deb               the package zsmalloc-dkms, in build-deb
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 MODULE_BUILD ?= build-module
 
-.PHONY: module install-module check-kernel check-kernel-debug bench-kernel
+.PHONY: module install-module check-kernel check-kernel-debug bench-kernel deb
 
 # Kbuild writes next to what it compiles: it gets a tree of links.
 module:
@@ -28,6 +29,9 @@ install-module: module
 		modules_install
 	$(if $(INSTALL_MOD_PATH),,depmod \
 		$$(modinfo -F vermagic '$(MODULE_BUILD)'/*.ko | cut -d ' ' -f 1))
+
+deb:
+	scripts/make-deb
 
 # These install the packages that they need.
 check-kernel:
