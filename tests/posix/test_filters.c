@@ -76,6 +76,9 @@ static void goes_on(const void *arg)
 	unsigned long *handles = objects_make(pool, SIZE, OBJECTS), more[OBJECTS];
 	struct zs_pool *other;
 
+	/* The worker is there: without rseq() the libc ends a program that starts a thread. */
+	zs_free_deferred(pool, object_make(pool, SIZE, 0));
+	CHILD_CHECK(wait_for(queue_is_empty, NULL));
 	CHILD_CHECK(refuse_syscall(refusal->number, refusal->error));
 	for (size_t i = 0; i < OBJECTS; i += 2)
 		zs_free_deferred(pool, handles[i]);
