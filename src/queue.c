@@ -262,8 +262,8 @@ u64 queue_next_pass(const struct queue *queue)
 }
 
 /*
- * Returns how many handles wait: too many rather than too few while producers are at work; 0 if the
- * worker sleeps. Looks at each lane.
+ * Returns how many handles wait: too many rather than too few while producers are at work. While
+ * asleep is set that is 0, even if a handle has just come. Looks at each lane.
  */
 u64 queue_pending(const struct queue *queue)
 {

@@ -28,7 +28,7 @@
 #define RUN_MAX 64 /* a run ends at multiples of that */
 #define CELL_COUNT_SHIFT 48
 #define CELL_ONE (1ULL << CELL_COUNT_SHIFT)
-#define QUEUE_LAG 64 /* handles with which a lane begins to count them as pending */
+#define QUEUE_LAG 64 /* uncounted handles from which on a lane adds them to pending */
 #define QUEUE_LAG_MOST (QUEUE_LAG + 2 * RUN_MAX - 1) /* that a lane has not counted, at most */
 
 /* How a handle was queued, or why it was not. */
@@ -52,7 +52,7 @@ struct segment {
 
 struct queue {
 	u64 capacity; /* handles; written under the registry mutex, read without */
-	unsigned int delay_ms; /* from the first handle to a drain; as capacity */
+	unsigned int delay_ms; /* from the first handle to a drain; locked as capacity is */
 	struct port_worker *worker;
 	struct port_store *store; /* where segments come from */
 	u32 asleep; /* the worker sleeps, and the next handle wakes it */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * A codec: one compression algorithm, as the store sees it. What differs between algorithms stands
- * in codec_NAME.c; the compression itself is the packaged libraries'.
+ * in codec_NAME.c; the packaged libraries compress.
  *
  * A context is the memory that an algorithm works in. All of it is allocated by create(), so that
  * compressing and decompressing cannot run out of memory. One thread at a time uses a context.

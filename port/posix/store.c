@@ -18,7 +18,7 @@
 #define REGION_WORDS (REGION_PAGES / 64)
 #define SPAN_REGIONS 32U /* in a span, at most */
 #define SPAN_FIRST 4U /* in the first */
-/* Between trims: what is dirty can wait as long, to show whether it is used again. */
+/* Between trims: what is dirty and was not used for so long is given back. */
 #define TRIM_MS 150
 
 struct region {
