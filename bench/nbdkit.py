@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+import report
+
 BYTES = 1 << 30
 SECONDS = 2
 TRIM = ("import time; t = time.monotonic(); h.trim(1 << 30, 0); "
@@ -104,16 +106,15 @@ def main():
         for _ in range(count):
             for contender, parameters in contenders.items():
                 rounds[contender].append(measure(parameters, directory / "data", directory))
-    print(f"{count} rounds, load before and after {os.getloadavg()[2]:.1f}, "
-          f"{os.getloadavg()[0]:.1f}\n")
-    print("| |", " | ".join(contenders), "| first / last |")
-    print("|---" * (len(contenders) + 2) + "|")
+    table = report.Table(f"{count} rounds, load before and after {os.getloadavg()[2]:.1f}, "
+                         f"{os.getloadavg()[0]:.1f}",
+                         ("", None), *((name, "{:,.0f}") for name in contenders),
+                         ("first over last", "{:.2f}"))
     for figure in rounds["zsmalloc"][0]:
         values = [[one[figure] for one in told] for told in rounds.values()]
-        middle = [statistics.median(each) for each in values]
-        cells = [f"{m:,.0f} ({min(each):,.0f}..{max(each):,.0f})"
-                 for m, each in zip(middle, values)]
-        print("|", figure, "|", " | ".join(cells), f"| {middle[0] / middle[-1]:.2f} |")
+        spreads = [report.Spread(statistics.median(each), min(each), max(each)) for each in values]
+        table.add(figure, *spreads, spreads[0].median / spreads[-1].median)
+    print(table.markdown())
 
 
 if __name__ == "__main__":
