@@ -104,8 +104,9 @@ static void test_main_ends(void **state)
 	struct child child;
 
 	(void)state;
-#ifdef __SANITIZE_THREAD__
-	skip(); /* it knows no threads in a child */
+#if defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+	/* It knows no threads in a child. musl 1.2.3 leaves a lock held by the child's main thread. */
+	skip();
 #endif
 	child = run_in_child(main_ends, NULL);
 	assert_child_ended_well(&child);
