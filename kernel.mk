@@ -9,11 +9,12 @@
 #   make check-kernel-debug  the module under a kernel with all its checkers, in User Mode Linux
 #   make bench-kernel      ours and the kernel's own, in User Mode Linux
 #   make deb               the package zsmalloc-dkms, in build-deb
+#   make check-dkms        that package in a Debian 12 that becomes a Debian 13; needs root
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 MODULE_BUILD ?= build-module
 
-.PHONY: module install-module check-kernel check-kernel-debug bench-kernel deb
+.PHONY: module install-module check-kernel check-kernel-debug bench-kernel deb check-dkms
 
 # Kbuild writes next to what it compiles: it gets a tree of links.
 module:
@@ -42,3 +43,6 @@ check-kernel-debug:
 
 bench-kernel:
 	scripts/bench-kernel
+
+check-dkms:
+	scripts/check-dkms
