@@ -42,7 +42,11 @@ struct counters {
 };
 
 /* The calling thread's stripe; -1 as long as it has not counted. */
+#ifdef __GLIBC__ /* which has room for such data of libraries that are loaded by hand */
 extern _Thread_local int counters_stripe __attribute__((tls_model("initial-exec")));
+#else
+extern _Thread_local int counters_stripe;
+#endif
 
 int counters_claim_stripe(void);
 void counters_forked(void);

@@ -308,7 +308,13 @@ static inline bool port_crowded(void)
  */
 #define PORT_LANES 256U /* lane 0 has no owner */
 
-extern _Thread_local int port_lane_own __attribute__((tls_model("initial-exec")));
+#ifdef __GLIBC__ /* which has room for such data of libraries that are loaded by hand */
+#define PORT_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define PORT_TLS
+#endif
+
+extern _Thread_local int port_lane_own PORT_TLS;
 extern atomic_t port_lanes_end;
 
 unsigned int port_lane_claim(void);
