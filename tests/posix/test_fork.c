@@ -328,6 +328,7 @@ static void child_repairs(const void *arg)
 			port_lane_own = 0;
 		zs_free_deferred(family->pool, family->handles[i]);
 	}
+	CHILD_CHECK(deferred_stat(family->pool, "fallbacks_contended") == 0);
 	zs_free_deferred_flush(family->pool);
 	CHILD_CHECK(deferred_stat(family->pool, "pending") == 0);
 	CHILD_CHECK(pool_objects(family->pool) == 1U - freed);
