@@ -7,24 +7,14 @@
 #include "walk.h"
 #include "zsmalloc.h"
 
-#define SELECT_MOST 4096 /* bytes; more is a size that was never set */
 #define SELECT_MARKS (ZRAM_IDLE | ZRAM_HUGE | ZRAM_INCOMPRESSIBLE)
 
 /* Reads which pages the caller wants, with a count that is in range. Returns 0 or -EINVAL. */
 int walk_select(const struct zram *zram, const struct zram_select *select, struct zram_select *own)
 {
-	const unsigned char *bytes = (const unsigned char *)select;
-
 	memset(own, 0, sizeof(*own));
-	if (select) {
-		if (select->size < sizeof(select->size) || select->size > SELECT_MOST)
-			return -EINVAL;
-		for (size_t i = sizeof(*own); i < select->size; i++) {
-			if (bytes[i] != 0)
-				return -EINVAL;
-		}
-		memcpy(own, select, select->size < sizeof(*own) ? select->size : sizeof(*own));
-	}
+	if (select && !read_sized(own, sizeof(*own), select, select->size))
+		return -EINVAL;
 	if (own->marks & ~(unsigned int)SELECT_MARKS || own->first >= zram->nr_slots ||
 	    own->count > zram->nr_slots - own->first || own->min_size > zram->page_size)
 		return -EINVAL;

@@ -45,23 +45,32 @@ static bool index_is_valid(struct zram *zram, uint64_t index)
  * Creation.
  */
 
-#define OPTIONS_MOST 4096 /* bytes; more is a size that was never set */
+#define SIZE_MOST 4096 /* bytes; more is a size that was never set */
+
+/*
+ * Copies a caller's struct, which begins with its size, as this library knows it. Returns false if
+ * the size was never set, or a field is set that this version does not know.
+ */
+bool read_sized(void *own, size_t own_size, const void *given, size_t size)
+{
+	const unsigned char *bytes = given;
+
+	memset(own, 0, own_size);
+	if (size < sizeof(size) || size > SIZE_MOST)
+		return false;
+	for (size_t i = own_size; i < size; i++) {
+		if (bytes[i] != 0)
+			return false;
+	}
+	memcpy(own, given, size < own_size ? size : own_size);
+	return true;
+}
 
 /* Options of the size that the caller knows, as this library knows them. */
 static bool read_options(const struct zram_options *options, struct zram_options *own)
 {
-	const unsigned char *bytes = (const unsigned char *)options;
-
-	memset(own, 0, sizeof(*own));
-	if (!options || options->size < sizeof(options->size) || options->size > OPTIONS_MOST)
-		return false;
-	/* Set by a program of a later version, for something that this one cannot do. */
-	for (size_t i = sizeof(*own); i < options->size; i++) {
-		if (bytes[i] != 0)
-			return false;
-	}
-	memcpy(own, options, options->size < sizeof(*own) ? options->size : sizeof(*own));
-	return own->disksize != 0 && own->free_policy <= ZRAM_FREE_NOW;
+	return options && read_sized(own, sizeof(*own), options, options->size) &&
+	       own->disksize != 0 && own->free_policy <= ZRAM_FREE_NOW;
 }
 
 /* Reads which compressors the options name; the secondary ones up to the first without a name. */
@@ -318,9 +327,8 @@ static bool rewrite_object(struct zram *zram, struct slot *slot, void *object, s
 	if (there) {
 		zs_obj_write(zram->pool, entry->word, object, size);
 		zs_obj_read_end(zram->pool, entry->word, size, there);
-	}
-	if (there)
 		slot_set(slot, entry);
+	}
 	slot_unlock(slot);
 	return there != NULL;
 }

@@ -32,6 +32,7 @@ struct zram {
 	_Atomic uint64_t invalid_io;
 };
 
+bool read_sized(void *own, size_t own_size, const void *given, size_t size);
 void update_used_max(struct zram *zram, uint64_t used);
 unsigned int entry_class(const struct zram *zram, const struct entry *entry);
 int copy_object(struct zram *zram, struct stream *stream, const struct entry *entry);
