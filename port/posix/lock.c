@@ -24,7 +24,6 @@ void port_futex_wait(atomic_t *word, int value, u64 until)
 		.tv_sec = (time_t)(until / 1000000000ULL),
 		.tv_nsec = (long)(until % 1000000000ULL),
 	};
-
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value,
 			      until != ~0ULL ? &time : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
