@@ -6,6 +6,8 @@
 #include <linux/percpu.h>
 #include <linux/scatterlist.h>
 
+#include <linux/local_lock.h> /* where it needs spinlock_t, it does not say what that is */
+
 #include "../../src/read.h"
 #include "host_pool.h"
 
@@ -13,9 +15,11 @@
 
 /*
  * An object that lies in one page is mapped by its address. One that spans two is copied to this
- * CPU's buffer, and back if it was written; in between the CPU does not preempt.
+ * CPU's buffer, and back if it was written. In between its task has the buffer's lock, and stays on
+ * the CPU; with PREEMPT_RT it may be preempted.
  */
 struct map_area {
+	local_lock_t lock; /* protects what follows */
 	bool write; /* the object in the buffer has to be written back */
 	char buffer[PAGE_SIZE];
 };
@@ -24,19 +28,19 @@ static struct map_area __percpu *map_areas;
 
 int map_init(void)
 {
+	int cpu;
+
 	map_areas = alloc_percpu(struct map_area);
-	return map_areas ? 0 : -ENOMEM;
+	if (!map_areas)
+		return -ENOMEM;
+	for_each_possible_cpu (cpu)
+		local_lock_init(&per_cpu_ptr(map_areas, cpu)->lock);
+	return 0;
 }
 
 void map_exit(void)
 {
 	free_percpu(map_areas);
-}
-
-/* Returns the address of an object that lies in one page, or NULL if it spans two. */
-static void *object_in_page(const struct object *object)
-{
-	return object_at(object, object->size);
 }
 
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write)
@@ -49,10 +53,11 @@ void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool writ
 		misuse_handle(pool, "zs_map_object", handle);
 		return NULL;
 	}
-	memory = object_in_page(&object);
+	memory = object_at(&object, object.size);
 	if (memory)
 		return memory;
-	area = get_cpu_ptr(map_areas);
+	local_lock(&map_areas->lock);
+	area = this_cpu_ptr(map_areas);
 	area->write = write;
 	if (read)
 		port_chain_read(&object.ref->zspage->chain, object.offset, area->buffer,
@@ -68,13 +73,13 @@ void map_end(struct zs_pool *pool, unsigned long handle)
 		misuse_handle(pool, "zs_unmap_object", handle);
 		return;
 	}
-	if (!object_in_page(&object)) {
+	if (!object_at(&object, object.size)) {
 		struct map_area *area = this_cpu_ptr(map_areas);
 
 		if (area->write)
 			port_chain_write(&object.ref->zspage->chain, object.offset, area->buffer,
 					 object.size);
-		put_cpu_ptr(map_areas);
+		local_unlock(&map_areas->lock);
 	}
 	read_end(&object);
 }

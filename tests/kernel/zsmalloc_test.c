@@ -232,10 +232,13 @@ static bool test_atomic(struct zs_pool *pool)
 	for (; i < count / 3 * 2; i++)
 		zs_free_deferred(pool, handles[i]);
 	spin_unlock_bh(&lock);
-	local_irq_save(flags);
+	/* With PREEMPT_RT the kernel's own zs_free() may not be called so, either. */
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_save(flags);
 	for (; i < count; i++)
 		zs_free_deferred(pool, handles[i]);
-	local_irq_restore(flags);
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_restore(flags);
 	kvfree(handles);
 	zs_free(pool, other);
 	zs_free_deferred_flush(pool);
@@ -254,7 +257,8 @@ static bool test_lingering(struct zs_pool *pool)
 	return true;
 }
 
-/* Frees that nothing else runs beside. */
+#ifndef CONFIG_PREEMPT_RT
+/* Frees that nothing else runs beside, with interrupts off. */
 struct alone {
 	struct zs_pool *pool;
 	unsigned long *handles;
@@ -296,6 +300,7 @@ static bool test_fallback(struct zs_pool *pool)
 	CHECK(is_empty());
 	return true;
 }
+#endif
 
 /* The first two lines of deferred_free. */
 static bool test_shown(struct zs_pool *pool)
@@ -476,6 +481,27 @@ static bool test_sg(struct zs_pool *pool)
 }
 #endif
 
+#if HAVE_MAP && defined(CONFIG_PREEMPT_RT)
+/* A task that has an object mapped, of one page or of two, may be preempted. */
+static bool test_mapped(struct zs_pool *pool)
+{
+	const size_t count = 100, size = 1700;
+	unsigned long *handles = objects_new(pool, count, size);
+	bool atomic = false;
+
+	CHECK(handles);
+	for (size_t i = 0; i < count; i++) {
+		zs_map_object(pool, handles[i], ZS_MM_RW);
+		atomic |= !preemptible();
+		zs_unmap_object(pool, handles[i]);
+		zs_free(pool, handles[i]);
+	}
+	kvfree(handles);
+	CHECK(!atomic);
+	return true;
+}
+#endif
+
 /* The pages of all pools, free ones too. */
 static unsigned long pages_held(void)
 {
@@ -536,10 +562,21 @@ struct test {
 static const struct test tests_failing[] = { { "half", test_half } };
 
 static const struct test tests[] = {
-	{ "sizes", test_sizes },     { "spanning", test_spanning },   { "errors", test_errors },
-	{ "atomic", test_atomic },   { "lingering", test_lingering }, { "fallback", test_fallback },
-	{ "destroy", test_destroy }, { "compact", test_compact },     { "huge", test_huge },
-	{ "threads", test_threads }, { "shown", test_shown },
+	{ "sizes", test_sizes },
+	{ "spanning", test_spanning },
+	{ "errors", test_errors },
+	{ "atomic", test_atomic },
+	{ "lingering", test_lingering },
+	{ "destroy", test_destroy },
+	{ "compact", test_compact },
+	{ "huge", test_huge },
+	{ "threads", test_threads },
+	{ "shown", test_shown },
+#ifndef CONFIG_PREEMPT_RT
+	{ "fallback", test_fallback },
+#elif HAVE_MAP
+	{ "mapped", test_mapped },
+#endif
 #if !HAVE_MAP
 	{ "sg", test_sg },
 #endif
