@@ -100,7 +100,7 @@ EXPORT_SYMBOL_GPL(zs_free_deferred_flush);
 
 size_t zs_huge_class_size(struct zs_pool *pool)
 {
-	return pool_huge_size(pool_unmark(pool));
+	return host_huge_size(pool_unmark(pool));
 }
 HOST_EXPORT(zs_huge_class_size);
 
@@ -133,9 +133,11 @@ void zs_pool_stats(struct zs_pool *pool, struct zs_pool_stats *stats)
 HOST_EXPORT(zs_pool_stats);
 
 #if HAVE_CLASS_INDEX
+/* What counts as huge has the index of a page: for zram, to compress it again gains nothing. */
 unsigned int zs_lookup_class_index(struct zs_pool *pool, unsigned int size)
 {
-	return pool_class_index(pool_unmark(pool), size);
+	pool = pool_unmark(pool);
+	return pool_class_index(pool, size < host_huge_size(pool) ? size : PAGE_SIZE);
 }
 HOST_EXPORT(zs_lookup_class_index);
 #endif

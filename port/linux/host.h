@@ -18,6 +18,7 @@ struct zs_pool *host_create_pool(const char *name);
 void host_destroy_pool(struct zs_pool *pool);
 void host_free(struct zs_pool *pool, unsigned long handle);
 void host_free_deferred(struct zs_pool *pool, unsigned long handle);
+size_t host_huge_size(const struct zs_pool *pool);
 unsigned long host_pages_compacted(const struct zs_pool *pool);
 
 /* Of the core, what is exported as it is. Files that know pool.h, too, compare the two. */
@@ -27,7 +28,6 @@ void pool_read_end(struct zs_pool *pool, unsigned long handle, size_t len, const
 void pool_write(struct zs_pool *pool, unsigned long handle, const void *from, size_t len);
 unsigned long pool_compact(struct zs_pool *pool);
 unsigned long pool_total_pages(const struct zs_pool *pool);
-size_t pool_huge_size(const struct zs_pool *pool);
 unsigned int pool_class_index(const struct zs_pool *pool, size_t size);
 u64 drain_flush(void);
 

@@ -25,6 +25,11 @@ module_param(compact_share, uint, 0644);
 MODULE_PARM_DESC(compact_share,
 		 "per cent of a CPU for compaction by itself, 0: none; of pools made from now on");
 
+static bool huge_dense;
+module_param(huge_dense, bool, 0644);
+MODULE_PARM_DESC(huge_dense,
+		 "zs_huge_class_size() is the least size that takes a page here, not in-tree");
+
 /* Returns what the parameters say of a new pool. */
 struct pool_config host_config(void)
 {
@@ -37,6 +42,26 @@ struct pool_config host_config(void)
 		.compact_share = min(READ_ONCE(compact_share), 100U),
 		.misuse_is_fatal = false,
 	};
+}
+
+#ifdef CONFIG_ZSMALLOC_CHAIN_SIZE
+#define IN_TREE_CHAIN CONFIG_ZSMALLOC_CHAIN_SIZE
+#else
+#define IN_TREE_CHAIN 4
+#endif
+#define IN_TREE_LEAST 32 /* bytes of the smallest slot; the others are 256ths of a page apart */
+
+/*
+ * Returns from which size on callers are to take an object for incompressible. In-tree an object of
+ * that size, with 8 bytes for its handle, shares no chain with more objects than pages.
+ */
+size_t host_huge_size(const struct zs_pool *pool)
+{
+	size_t most = PAGE_SIZE * IN_TREE_CHAIN / (IN_TREE_CHAIN + 1);
+
+	if (READ_ONCE(huge_dense))
+		return pool_huge_size(pool);
+	return most - (most - IN_TREE_LEAST) % (PAGE_SIZE / 256) - 8 + 1;
 }
 
 void host_free_deferred(struct zs_pool *pool, unsigned long handle)

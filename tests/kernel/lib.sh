@@ -31,6 +31,14 @@ unload()
 	rmmod zsmalloc || fail "removing zsmalloc"
 }
 
+# What zs_huge_class_size() answers.
+huge_size()
+{
+	insmod /ours/zsmalloc_huge.ko || fail "asking for the size of huge objects"
+	cat /sys/module/zsmalloc_huge/parameters/size
+	rmmod zsmalloc_huge
+}
+
 # The disk of so many MiB as swap, with an algorithm.
 swap_on()
 {

@@ -2,7 +2,7 @@
 /*
  * The contract of the exported interface, tried in the kernel. Loading the module runs the tests,
  * which report in KTAP; it fails to load if one of them failed. Some tests ask a shell what debugfs
- * shows: it is mounted, and there are awk, head, sed and tr.
+ * shows: it is mounted, and there are awk, head, sed, tee and tr.
  *
  * With the parameter "failing" it runs only the tests that have allocations fail. They need a
  * kernel that can do that (CONFIG_FAIL_PAGE_ALLOC), with one zone and no other pool in use. Frees
@@ -359,22 +359,34 @@ static bool test_compact(struct zs_pool *pool)
 	return true;
 }
 
+/* Sets a parameter of the module, whatever its name is. */
+#define SET(parameter, value)                                                                      \
+	shell("echo " value " | tee /sys/module/zsmalloc*/parameters/" parameter)
+
+/*
+ * An object that zram is told to take for incompressible has the class of a page: with what the
+ * kernel's own zsmalloc answers, and with our limit.
+ */
 static bool test_huge(struct zs_pool *pool)
 {
-	size_t huge = zs_huge_class_size(pool);
+	size_t huge = zs_huge_class_size(pool), dense;
 	unsigned long handle;
 
-	CHECK(huge > PAGE_SIZE / 2 && huge <= PAGE_SIZE);
-	handle = object_new(pool, huge);
-	CHECK(!IS_ERR_VALUE(handle));
-	CHECK(TOTAL_IS("$14 == 1 && $15 == 1"));
-	zs_free(pool, handle);
-	zs_free_deferred_flush(pool);
+	CHECK(huge > PAGE_SIZE / 2);
 #if HAVE_CLASS_INDEX
 	CHECK(zs_lookup_class_index(pool, (unsigned int)huge) ==
 	      zs_lookup_class_index(pool, PAGE_SIZE));
 	CHECK(zs_lookup_class_index(pool, 1) < zs_lookup_class_index(pool, PAGE_SIZE));
 #endif
+	CHECK(SET("huge_dense", "Y"));
+	dense = zs_huge_class_size(pool);
+	CHECK(SET("huge_dense", "N"));
+	CHECK(dense > huge && dense <= PAGE_SIZE && zs_huge_class_size(pool) == huge);
+	handle = object_new(pool, dense);
+	CHECK(!IS_ERR_VALUE(handle));
+	CHECK(TOTAL_IS("$14 == 1 && $15 == 1"));
+	zs_free(pool, handle);
+	zs_free_deferred_flush(pool);
 	return true;
 }
 
