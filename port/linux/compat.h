@@ -17,9 +17,11 @@
 #if HAVE_MALLOC_NID
 #define COMPAT_MALLOC_NID , const int nid
 #define COMPAT_NID nid
+#define COMPAT_ANY_NODE , NUMA_NO_NODE
 #else
 #define COMPAT_MALLOC_NID
 #define COMPAT_NID NUMA_NO_NODE
+#define COMPAT_ANY_NODE
 #endif
 
 /* A zpool driver's create(), and how it tells its size. */

@@ -44,20 +44,18 @@ struct pool_config host_config(void)
 	};
 }
 
-#ifdef CONFIG_ZSMALLOC_CHAIN_SIZE
-#define IN_TREE_CHAIN CONFIG_ZSMALLOC_CHAIN_SIZE
-#else
-#define IN_TREE_CHAIN 4
+#ifndef CONFIG_ZSMALLOC_CHAIN_SIZE
+#define CONFIG_ZSMALLOC_CHAIN_SIZE 4
 #endif
 #define IN_TREE_LEAST 32 /* bytes of the smallest slot; the others are 256ths of a page apart */
 
 /*
- * Returns from which size on callers are to take an object for incompressible. In-tree an object of
- * that size, with 8 bytes for its handle, shares no chain with more objects than pages.
+ * Returns the size, bytes, from which on zram takes an object for incompressible. In-tree a chain
+ * has no more objects of that size than pages, each with 8 bytes for its handle.
  */
 size_t host_huge_size(const struct zs_pool *pool)
 {
-	size_t most = PAGE_SIZE * IN_TREE_CHAIN / (IN_TREE_CHAIN + 1);
+	size_t most = PAGE_SIZE * CONFIG_ZSMALLOC_CHAIN_SIZE / (CONFIG_ZSMALLOC_CHAIN_SIZE + 1);
 
 	if (READ_ONCE(huge_dense))
 		return pool_huge_size(pool);

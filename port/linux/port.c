@@ -20,14 +20,14 @@ static struct lock_class_key lock_keys[PORT_RANK_STORE + 1];
 
 void port_lock_init(struct port_lock *lock, enum port_rank rank)
 {
-	spin_lock_init(&lock->spin);
-	lockdep_set_class(&lock->spin, &lock_keys[rank]);
+	spin_lock_init(&lock->lock);
+	lockdep_set_class(&lock->lock, &lock_keys[rank]);
 }
 
 void port_mutex_init(struct port_mutex *mutex, enum port_rank rank)
 {
-	mutex_init(&mutex->mutex);
-	lockdep_set_class(&mutex->mutex, &lock_keys[rank]);
+	mutex_init(&mutex->lock);
+	lockdep_set_class(&mutex->lock, &lock_keys[rank]);
 }
 
 /* The flags that come with an object ask for pages that can move; the core's own memory cannot. */

@@ -36,7 +36,7 @@
 
 /* Locks. */
 struct port_lock {
-	spinlock_t spin;
+	spinlock_t lock;
 };
 
 /*
@@ -44,37 +44,37 @@ struct port_lock {
  * task. No interrupt takes one.
  */
 struct port_mutex {
-	struct mutex mutex;
+	struct mutex lock;
 };
 
 static inline void port_lock(struct port_lock *lock)
 {
-	spin_lock(&lock->spin);
+	spin_lock(&lock->lock);
 }
 
 static inline bool port_trylock(struct port_lock *lock)
 {
-	return spin_trylock(&lock->spin);
+	return spin_trylock(&lock->lock);
 }
 
 static inline void port_unlock(struct port_lock *lock)
 {
-	spin_unlock(&lock->spin);
+	spin_unlock(&lock->lock);
 }
 
 static inline void port_mutex_lock(struct port_mutex *mutex)
 {
-	mutex_lock(&mutex->mutex);
+	mutex_lock(&mutex->lock);
 }
 
 static inline bool port_mutex_trylock(struct port_mutex *mutex)
 {
-	return mutex_trylock(&mutex->mutex);
+	return mutex_trylock(&mutex->lock);
 }
 
 static inline void port_mutex_unlock(struct port_mutex *mutex)
 {
-	mutex_unlock(&mutex->mutex);
+	mutex_unlock(&mutex->lock);
 }
 
 static inline bool port_may_sleep(gfp_t flags)
@@ -83,21 +83,7 @@ static inline bool port_may_sleep(gfp_t flags)
 }
 
 /* Assertions. */
-static inline void port_lock_assert_held(const struct port_lock *lock)
-{
-	lockdep_assert_held(&lock->spin);
-}
-
-static inline void port_mutex_assert_held(const struct port_mutex *mutex)
-{
-	lockdep_assert_held(&mutex->mutex);
-}
-
-#define port_assert_held(lock)                                                                     \
-	_Generic((lock),                                                                           \
-		struct port_lock *: port_lock_assert_held,                                         \
-		const struct port_lock *: port_lock_assert_held,                                   \
-		default: port_mutex_assert_held)(lock)
+#define port_assert_held(held) lockdep_assert_held(&(held)->lock)
 
 #ifdef ZS_DEBUG
 #define port_assert(condition) ((void)WARN_ON_ONCE(!(condition)))

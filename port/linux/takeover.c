@@ -198,15 +198,6 @@ static int redirect_next(void)
 #define TRY_OBJECTS 100
 #define TRY_SIZE 1500 /* some of them span two pages */
 
-static unsigned long try_malloc(struct zs_pool *pool)
-{
-#if HAVE_MALLOC_NID
-	return zs_malloc(pool, TRY_SIZE, GFP_KERNEL, NUMA_NO_NODE);
-#else
-	return zs_malloc(pool, TRY_SIZE, GFP_KERNEL);
-#endif
-}
-
 /* Writes an object, full of a byte, and returns whether that is what is read. */
 static bool try_access(struct zs_pool *pool, unsigned long handle)
 {
@@ -245,7 +236,7 @@ static const char *try_pool(bool marked)
 	if (pool_is_marked(pool) != marked)
 		wrong = "zs_create_pool() is another's";
 	while (made < TRY_OBJECTS && !wrong) {
-		handle[made] = try_malloc(pool);
+		handle[made] = zs_malloc(pool, TRY_SIZE, GFP_KERNEL COMPAT_ANY_NODE);
 		if (IS_ERR_VALUE(handle[made]))
 			wrong = "no memory";
 		else if (!try_access(pool, handle[made++]))

@@ -363,10 +363,7 @@ static bool test_compact(struct zs_pool *pool)
 #define SET(parameter, value)                                                                      \
 	shell("echo " value " | tee /sys/module/zsmalloc*/parameters/" parameter)
 
-/*
- * An object that zram is told to take for incompressible has the class of a page: with what the
- * kernel's own zsmalloc answers, and with our limit.
- */
+/* What zram takes for incompressible has the class of a page: by the in-tree limit, and by ours. */
 static bool test_huge(struct zs_pool *pool)
 {
 	size_t huge = zs_huge_class_size(pool), dense;
