@@ -90,6 +90,16 @@ static inline u32 geometry_held(struct geometry geometry, u32 end)
 	return port_chain_held(geometry.pages, (size_t)end * geometry.size);
 }
 
+/* Returns the pages that a number of objects hold when they are as close as can be. */
+static inline u64 geometry_needed(struct geometry geometry, u64 objects)
+{
+	u32 slots = geometry.slots;
+	u32 rest = (u32)(objects % slots);
+
+	return objects / slots * geometry_held(geometry, slots) +
+	       (rest ? geometry_held(geometry, rest) : 0);
+}
+
 static inline u32 class_held(const struct size_class *class, u32 end)
 {
 	return geometry_held(class->geometry, end);

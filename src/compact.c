@@ -15,7 +15,8 @@
 #include "read.h"
 
 #define COMPACT_SPARSE 64 /* a pool is sparse when compaction would free one page of this number, */
-#define COMPACT_LEAST (4UL << 20) /* and this number of bytes */
+#define COMPACT_LEAST (4UL << 20) /* and this number of bytes; */
+#define COMPACT_FEW (1UL << 20) /* or this number of bytes, if they are half of the pool's */
 #define COMPACT_MOMENT_NS 2000000 /* the worker compacts a pool so long before it pauses */
 #define COMPACT_RUN 64 /* zspages that a caller empties before it lets others run */
 #define COMPACT_TRIES 64 /* zspages that could not be emptied before a class is left alone */
@@ -261,10 +262,13 @@ static bool pool_shrinks(struct zs_pool *pool)
 
 static bool pool_is_sparse(const struct zs_pool *pool)
 {
-	u64 pages = pool_reclaimable(pool);
+	u64 pages = pool_reclaimable(pool), held = (u64)atomic64_read(&pool->pages), needed = 0;
 
-	return pages >= COMPACT_LEAST / PORT_PAGE_SIZE &&
-	       pages >= (u64)atomic64_read(&pool->pages) / COMPACT_SPARSE;
+	for (u32 i = 0; i < pool->table->count; i++)
+		needed += geometry_needed(pool->table->geometry[i],
+					  READ_ONCE(pool->class[i].objects));
+	return (pages >= COMPACT_LEAST / PORT_PAGE_SIZE && pages >= held / COMPACT_SPARSE) ||
+	       (held >= needed + COMPACT_FEW / PORT_PAGE_SIZE && held >= 2 * needed);
 }
 
 /*

@@ -219,9 +219,7 @@ static u32 lane_take(struct queue *queue, struct lane *lane, u64 *names, u32 mos
 
 		if (!segment)
 			return count;
-		/*
-		 * With lane_open(): once there is a next one, the owner writes no more to this one.
-		 */
+		/* With lane_open(): behind a next one the owner writes no more to this one. */
 		next = smp_load_acquire(&segment->next);
 		count += segment_take(segment, names + count, most - count);
 		if (count == most || !next)
@@ -275,9 +273,7 @@ u64 queue_pending(const struct queue *queue)
 	for (u32 i = 1; i < end; i++) {
 		/* Before uncounted, into which lane_append() moves the cell's count. */
 		pending += (s64)(smp_load_acquire(&lanes[i].cell) >> CELL_COUNT_SHIFT);
-		/*
-		 * Pairs with the release in lane_count(): what left the lane is in queue.pending.
-		 */
+		/* With the release in lane_count(): what left the lane is in queue.pending. */
 		pending += smp_load_acquire(&lanes[i].uncounted);
 	}
 	pending += (s64)atomic64_read(&queue->pending);

@@ -73,21 +73,11 @@ unsigned int pool_class_index(const struct zs_pool *pool, size_t size)
 	return class_for(pool->table, size < PORT_PAGE_SIZE ? size : PORT_PAGE_SIZE);
 }
 
-/* Returns the pages that a number of objects hold when they are as close as can be. */
-static u64 pages_needed(struct geometry geometry, u64 objects)
-{
-	u32 slots = geometry.slots;
-	u32 rest = (u32)(objects % slots);
-
-	return objects / slots * geometry_held(geometry, slots) +
-	       (rest ? geometry_held(geometry, rest) : 0);
-}
-
 /* Prints a row, and adds it to @total. */
 static void show_class(u32 index, struct geometry geometry, const struct class_count *count,
 		       struct class_count *total, u64 *sums, struct port_out *out)
 {
-	u64 zspages = 0, needed = pages_needed(geometry, count->objects);
+	u64 zspages = 0, needed = geometry_needed(geometry, count->objects);
 	u64 slots, freeable;
 
 	port_print(out, " %5u %5u", index, geometry.size);

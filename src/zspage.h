@@ -156,9 +156,7 @@ static inline enum zspage_left zspage_put_done(struct zspages *zspages, struct z
 
 	port_assert_held(class->lock);
 	WRITE_ONCE(class->objects, class->objects - count);
-	/*
-	 * Mostly a later slot is in use, so that the end is where it was, and the group the same.
-	 */
+	/* Mostly a later slot is in use: the end is where it was, and the group the same. */
 	if (likely(zspage->used[last / 64] >> last % 64 &&
 		   class_group(class, inuse) == class_group(class, zspage->inuse))) {
 		zspage->inuse = (u16)inuse;

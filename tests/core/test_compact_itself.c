@@ -101,6 +101,39 @@ static void test_freed_deferred(void **state)
 	check_dense(zs_free_deferred);
 }
 
+#define KINDS 60 /* of objects, by their size; most have a size class of their own */
+#define EACH 150 /* objects of a kind, of which the last is kept */
+
+static bool holds_little(void *pool)
+{
+	return zs_get_total_pages(pool) <= KINDS;
+}
+
+/*
+ * Few objects are left, each at the end of a long zspage that it has for itself: the pages before
+ * it go back.
+ */
+static void test_few_left(void **state)
+{
+	struct zs_pool *pool = make_pool((struct zs_pool_options){ .compact_share = 100 });
+	unsigned long *handles = calloc(KINDS * EACH, sizeof(*handles));
+
+	(void)state;
+	assert_non_null(handles);
+	for (unsigned int i = 0; i < KINDS * EACH; i++)
+		handles[i] = object_make(pool, 64 * (i / EACH) + 64, i);
+	for (unsigned int i = 0; i < KINDS * EACH; i++)
+		if (i % EACH != EACH - 1)
+			zs_free(pool, handles[i]);
+	assert_true(wait_for(holds_little, pool));
+	for (unsigned int i = EACH - 1; i < KINDS * EACH; i += EACH) {
+		assert_true(object_holds(pool, handles[i], 64 * (i / EACH) + 64, i));
+		zs_free(pool, handles[i]);
+	}
+	free(handles);
+	zs_destroy_pool(pool);
+}
+
 static void do_nothing(void)
 {
 }
@@ -180,7 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_freed_at_once), cmocka_unit_test(test_freed_deferred),
 		cmocka_unit_test(test_never),	      cmocka_unit_test(test_share),
-		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_options),	      cmocka_unit_test(test_few_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
