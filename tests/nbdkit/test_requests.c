@@ -120,6 +120,73 @@ static void a_full_disk_loses_nothing(void **state)
 	server_stop(&server);
 }
 
+/* Makes a file of @mib MiB for write-back, and the parameter that names it. */
+static void backing_make(char *parameter, size_t room, uint64_t mib)
+{
+	char name[] = "/tmp/test-nbdkit-back-XXXXXX";
+	int file = mkstemp(name);
+
+	assert_true(file >= 0);
+	assert_int_equal(ftruncate(file, (off_t)(mib * MIB)), 0);
+	close(file);
+	snprintf(parameter, room, "writeback=%s", name);
+}
+
+static void writes_beyond_the_limit_go_to_the_file(void **state)
+{
+	char writeback[64];
+	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
+	const uint64_t mib = 64;
+	struct server server;
+	struct nbd_handle *nbd;
+	char *bytes = malloc(MIB);
+
+	(void)state;
+	assert_non_null(bytes);
+	backing_make(writeback, sizeof(writeback), mib);
+	server = server_start(parameters);
+	nbd = server_connect(&server);
+	for (uint64_t i = 0; i < mib; i++) {
+		random_fill(bytes, MIB, i);
+		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
+	}
+	assert_holds(nbd, bytes, 0, mib);
+	/* What was overwritten gives its place in the file back. */
+	for (uint64_t i = 0; i < mib; i += 2) {
+		random_fill(bytes, MIB, i);
+		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
+	}
+	assert_holds(nbd, bytes, 0, mib);
+	free(bytes);
+	nbd_close(nbd);
+	server_stop(&server);
+	unlink(strchr(writeback, '/'));
+}
+
+static void a_full_file_loses_nothing(void **state)
+{
+	char writeback[64];
+	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
+	struct server server;
+	struct nbd_handle *nbd;
+	char *bytes = malloc(MIB);
+	uint64_t wrote;
+
+	(void)state;
+	assert_non_null(bytes);
+	backing_make(writeback, sizeof(writeback), 8);
+	server = server_start(parameters);
+	nbd = server_connect(&server);
+	wrote = fill_disk(nbd, bytes);
+	assert_int_equal(nbd_get_errno(), ENOSPC);
+	assert_in_range(wrote, 14, 16);
+	assert_holds(nbd, bytes, 0, wrote);
+	free(bytes);
+	nbd_close(nbd);
+	server_stop(&server);
+	unlink(strchr(writeback, '/'));
+}
+
 struct resident {
 	pid_t pid;
 	uint64_t most;
@@ -193,6 +260,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(disk_says_what_it_can),
 		cmocka_unit_test(wrong_parameters_are_refused),
 		cmocka_unit_test(a_full_disk_loses_nothing),
+		cmocka_unit_test(writes_beyond_the_limit_go_to_the_file),
+		cmocka_unit_test(a_full_file_loses_nothing),
 		cmocka_unit_test(memory_comes_back),
 	};
 
