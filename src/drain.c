@@ -31,8 +31,8 @@ u32 drain_batch(u32 most)
 		return 0;
 	start = port_now();
 	free_batch(batch, count, NULL);
-	atomic64_sub(count, &queue->pending);
 	WRITE_ONCE(queue->drained, queue->drained + count);
+	atomic64_fetch_add_release(-(u64)count, &queue->pending); /* with queue_pending() */
 	WRITE_ONCE(queue->drains, queue->drains + 1);
 	took = port_now() - start;
 	if (took > queue->longest_ns)

@@ -276,7 +276,7 @@ u64 queue_pending(const struct queue *queue)
 		/* With the release in lane_count(): what left the lane is in queue.pending. */
 		pending += smp_load_acquire(&lanes[i].uncounted);
 	}
-	pending += (s64)atomic64_read(&queue->pending);
+	pending += (s64)atomic64_read_acquire(&queue->pending);
 	return pending > 0 ? (u64)pending : 0;
 }
 
@@ -293,6 +293,6 @@ u64 queue_pending_most(const struct queue *queue)
 
 	if (end <= FEW_LANES || READ_ONCE(queue->asleep))
 		return queue_pending(queue);
-	pending = (s64)atomic64_read(&queue->pending) + (s64)end * QUEUE_LAG_MOST;
+	pending = (s64)atomic64_read_acquire(&queue->pending) + (s64)end * QUEUE_LAG_MOST;
 	return pending > 0 ? (u64)pending : 0;
 }

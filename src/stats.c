@@ -49,10 +49,11 @@ void pool_count(const struct zs_pool *pool, struct class_count *count)
  */
 unsigned long pool_total_pages(const struct zs_pool *pool)
 {
-	/* Before the pages: a drain in between makes the total too small, never too large. */
-	u64 pending = queue_pending_most(&runtime.queue);
-	u64 pages = (u64)atomic64_read(&pool->pages), objects;
+	u64 drained = smp_load_acquire(&runtime.queue.drained);
+	u64 pages = (u64)atomic64_read_acquire(&pool->pages), pending, objects;
 
+	/* What comes or is drained in between counts: the total is too small, never too large. */
+	pending = queue_pending_most(&runtime.queue) + READ_ONCE(runtime.queue.drained) - drained;
 	if (likely(!pending))
 		return (unsigned long)pages;
 	objects = pool_objects(pool);

@@ -31,9 +31,7 @@ void zspages_destroy(struct zspages *zspages)
 	table_destroy(&zspages->refs);
 }
 
-/*
- * Returns the first number that no zspage ever had; the refs of those before it may be looked at.
- */
+/* Returns the first number that no zspage ever had. The refs of those before it can be read. */
 u32 zspages_end(const struct zspages *zspages)
 {
 	return smp_load_acquire(&zspages->next_number); /* pairs with number_alloc() */
