@@ -30,18 +30,6 @@ static struct redirect redirects[24];
 static unsigned int found; /* how many there are; zs_create_pool() is the last */
 static unsigned int taken; /* how many are in force, from the first */
 
-/* All functions, redirected to themselves: see redirects_try(). */
-static void notrace on_trial(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
-			     struct ftrace_regs *regs)
-{
-}
-
-#define REDIRECT_FLAGS (FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT)
-static struct redirect trial = {
-	.ops = { .func = on_trial, .flags = REDIRECT_FLAGS },
-	.name = "zs_*",
-};
-
 /* The number of our pools, and of those that are being made. */
 static atomic_t pools;
 module_param_named(pools, pools.counter, int, 0444);
@@ -106,6 +94,14 @@ static void notrace on_migrate(unsigned long ip, unsigned long parent, struct ft
 	if (!word || word & PAGE_WORD_NAMED)
 		go_on(ops, regs);
 }
+
+#define REDIRECT_FLAGS (FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT)
+
+/* All functions, for a trial: as long as no pool is marked, all calls go on where they were. */
+static struct redirect trial = {
+	.name = "zs_*",
+	.ops = { .func = on_pool, .flags = REDIRECT_FLAGS },
+};
 
 /* Says why a function cannot be taken over, and what to do. */
 static int refuse(const struct redirect *redirect, int error)
