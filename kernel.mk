@@ -5,7 +5,8 @@
 #   make module            zsmalloc.ko or zsmalloc_takeover.ko, as the kernel wants it, in
 #                          $(MODULE_BUILD), for the running kernel or KDIR=...
 #   make install-module    there, too, and loaded at boot in place of the kernel's own
-#   make check-kernel      the module under stock Debian kernels, in QEMU
+#   make check-kernel      the module under stock Debian kernels, in QEMU: a few, or KERNELS="..."
+#                          of scripts/kernel-lab, or KERNELS=all
 #   make check-kernel-debug  the module under a kernel with all its checkers, in User Mode Linux
 #   make bench-kernel      ours and the kernel's own, in User Mode Linux
 #   make deb               the package zsmalloc-dkms, in build-deb
@@ -36,7 +37,7 @@ deb:
 
 # These install the packages that they need.
 check-kernel:
-	scripts/check-kernel
+	scripts/check-kernel $(KERNELS)
 
 check-kernel-debug:
 	scripts/check-kernel-debug

@@ -95,11 +95,19 @@ static void notrace on_migrate(unsigned long ip, unsigned long parent, struct ft
 		go_on(ops, regs);
 }
 
+#define REDIRECT_FLAGS (FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT)
+
+/* All functions, for a trial: as long as no pool is marked, all calls go on where they were. */
+static struct redirect trial = {
+	.name = "zs_*",
+	.ops = { .func = on_pool, .flags = REDIRECT_FLAGS },
+};
+
 /* Says why a function cannot be taken over, and what to do. */
 static int refuse(const struct redirect *redirect, int error)
 {
 	if (error == -EBUSY)
-		pr_err("%s: a module or livepatch has it, or ftrace is off, %d; see "
+		pr_err("%s: another module or livepatch is there, or ftrace is off, %d; see "
 		       "/sys/kernel/tracing/enabled_functions, or set kernel.ftrace_enabled=1\n",
 		       redirect->name, error);
 	else if (error == -ENODEV)
@@ -110,7 +118,15 @@ static int refuse(const struct redirect *redirect, int error)
 	return error;
 }
 
-/* Tells ftrace of a function; nothing is changed yet. One without address is found by its name. */
+/* Tells ftrace of a function. One without address is found by its name. */
+static int filter_add(struct ftrace_ops *ops, const char *name, void *from)
+{
+	if (from)
+		return ftrace_set_filter_ip(ops, (unsigned long)from, 0, 0);
+	return ftrace_set_filter(ops, (u8 *)name, (int)strlen(name), 0);
+}
+
+/* Notes where calls of a function go; nothing is changed yet. */
 static int redirect_find(const char *name, void *from, void *to, ftrace_func_t handler)
 {
 	struct redirect *redirect = &redirects[found];
@@ -121,11 +137,8 @@ static int redirect_find(const char *name, void *from, void *to, ftrace_func_t h
 	redirect->name = name;
 	redirect->to = to;
 	redirect->ops.func = handler;
-	redirect->ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT;
-	if (from)
-		error = ftrace_set_filter_ip(&redirect->ops, (unsigned long)from, 0, 1);
-	else
-		error = ftrace_set_filter(&redirect->ops, (u8 *)name, (int)strlen(name), 1);
+	redirect->ops.flags = REDIRECT_FLAGS;
+	error = filter_add(&redirect->ops, name, from) ?: filter_add(&trial.ops, name, from);
 	if (error)
 		return refuse(redirect, error);
 	found++;
@@ -180,6 +193,21 @@ static int redirects_find(void)
 	if (HAVE_SET_MOVABLE_OPS && IS_ENABLED(CONFIG_COMPACTION) && !error)
 		error = redirect_find("zs_page_migrate", NULL, port_migrate_page, on_migrate);
 	FIND(create_pool, on_create);
+	return error;
+}
+
+/* Sees whether all functions are free: ftrace takes all of them at once, or none. */
+static int redirects_try(void)
+{
+	int error = register_ftrace_function(&trial.ops);
+
+	if (error)
+		return refuse(&trial, error);
+	error = unregister_ftrace_function(&trial.ops);
+	if (error) { /* nor will give_back() succeed: the module stays */
+		__module_get(THIS_MODULE);
+		taken = 1;
+	}
 	return error;
 }
 
@@ -291,11 +319,12 @@ static int give_back(void)
 static int take_over(void)
 {
 	const char *wrong = NULL;
-	int error = 0;
+	int error;
 
 	if (taken == found)
 		return 0;
 	WRITE_ONCE(tester, current);
+	error = redirects_try();
 	while (!error && taken < found - 1)
 		error = redirect_next();
 	if (!error)
@@ -362,6 +391,7 @@ int takeover_init(void)
 
 void takeover_exit(void)
 {
+	ftrace_free_filter(&trial.ops);
 	for (unsigned int i = 0; i < found; i++)
 		ftrace_free_filter(&redirects[i].ops);
 }

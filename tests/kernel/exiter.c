@@ -28,7 +28,7 @@
 
 #define STEP (32UL << 20) /* is filled and swapped out at once */
 
-static const size_t page_size = 4096;
+static size_t page_size;
 
 static void die(const char *what)
 {
@@ -113,6 +113,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: exiter FILE MIB PROCESSES\n");
 		return 2;
 	}
+	page_size = (size_t)sysconf(_SC_PAGESIZE);
 	size = strtoul(argv[2], NULL, 10) << 20;
 	processes = strtoul(argv[3], NULL, 10);
 	fd = open(argv[1], O_RDONLY);
