@@ -64,9 +64,11 @@ help:
 	@echo 'make clean          remove what was built'
 	@echo 'make module         the module for the running kernel, or for KDIR=... (10 s)'
 	@echo 'make install-module the same, loaded at boot in place of the kernel'"'"'s own (10 s)'
+	@echo 'make intree         the same files in the source of a kernel, KERNEL=...; intree-undo (1 s)'
 	@echo 'make deb            the package zsmalloc-dkms, in build-deb/ (1 s)'
 	@echo 'make check-dkms     that package in a Debian 12 and 13 in a folder, as root (10 min)'
 	@echo 'make check-kernel   the module under stock Debian kernels in QEMU (15 min)'
+	@echo 'make check-intree   such kernels, 6.12 and 7.3, built and booted in UML (20 min)'
 	@echo 'make check-kernel-debug  the module under KASAN and lockdep (30 min)'
 	@echo 'make bench-kernel   ours and the kernel'"'"'s own, in User Mode Linux (15 min)'
 

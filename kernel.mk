@@ -5,6 +5,9 @@
 #   make module            zsmalloc.ko or zsmalloc_takeover.ko, as the kernel wants it, in
 #                          $(MODULE_BUILD), for the running kernel or KDIR=...
 #   make install-module    there, too, and loaded at boot in place of the kernel's own
+#   make intree            the same files as mm/zsmalloc/ of the kernel's source KERNEL=...
+#   make intree-undo       the source as it was
+#   make check-intree      such kernels, built and booted as User Mode Linux
 #   make check-kernel      the module under stock Debian kernels, in QEMU: a few, or KERNELS="..."
 #                          of scripts/kernel-lab, or KERNELS=all
 #   make check-kernel-debug  the module under a kernel with all its checkers, in User Mode Linux
@@ -15,7 +18,8 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 MODULE_BUILD ?= build-module
 
-.PHONY: module install-module check-kernel check-kernel-debug bench-kernel deb check-dkms
+.PHONY: module install-module intree intree-undo check-intree check-kernel check-kernel-debug \
+	bench-kernel deb check-dkms
 
 # Kbuild writes next to what it compiles: it gets a tree of links.
 module:
@@ -32,12 +36,21 @@ install-module: module
 	$(if $(INSTALL_MOD_PATH),,depmod \
 		$$(modinfo -F vermagic '$(MODULE_BUILD)'/*.ko | cut -d ' ' -f 1))
 
+intree:
+	@scripts/intree '$(KERNEL)'
+
+intree-undo:
+	@scripts/intree --undo '$(KERNEL)'
+
 deb:
 	scripts/make-deb
 
 # These install the packages that they need.
 check-kernel:
 	scripts/check-kernel $(KERNELS)
+
+check-intree:
+	scripts/check-intree
 
 check-kernel-debug:
 	scripts/check-kernel-debug

@@ -51,9 +51,7 @@ u64 driver_total(void *pool);
 void zpool_init(void);
 void zpool_exit(void);
 
-/* Where the kernel's own zsmalloc is built in: see takeover.c. */
-#define TAKEOVER IS_BUILTIN(CONFIG_ZSMALLOC)
-
+/* Kbuild sets TAKEOVER where the kernel's own zsmalloc is built in: see takeover.c. */
 int takeover_init(void);
 void takeover_exit(void);
 void takeover_uncount(void);

@@ -53,10 +53,10 @@ swap_off()
 	echo 1 >/sys/block/$disk/reset || fail "reset"
 }
 
-# Exact only after the counts of each CPU have been added up.
+# Exact only after the counts of each CPU have been added up, if there are several.
 nr_zspages()
 {
-	cat /proc/sys/vm/stat_refresh
+	[ ! -e /proc/sys/vm/stat_refresh ] || cat /proc/sys/vm/stat_refresh
 	sed -n 's/^nr_zspages //p' /proc/vmstat
 }
 
