@@ -10,7 +10,8 @@ PREFIX ?= /usr/local
 # a process change that.
 FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all demo check check-mutants check-musl check-arm64 bench install clean help packages
+.PHONY: all demo check check-mutants check-musl check-old-glibc check-arm64 bench install clean
+.PHONY: help packages
 .NOTPARALLEL:
 
 all: $(BUILD)/build.ninja
@@ -31,6 +32,9 @@ check-mutants: packages
 check-musl:
 	@scripts/install-packages build port
 	scripts/check-musl build-ci/musl
+
+check-old-glibc: packages
+	scripts/check-old-glibc build-ci/old-glibc
 
 check-arm64:
 	@scripts/install-packages build port
@@ -58,6 +62,7 @@ help:
 	@echo 'make check          all tests, then all under ASan+UBSan and under TSan (5 min)'
 	@echo 'make check-mutants  show that the tests notice broken code (5 min)'
 	@echo 'make check-musl     all tests with the libc musl (2 min; the first time 4 min)'
+	@echo 'make check-old-glibc  all tests with the glibc of Debian 11 (2 min)'
 	@echo 'make check-arm64    most tests for arm64, in QEMU (2 min; the first time 4 min)'
 	@echo 'make bench          measure (15 min); BENCH="free life": only these (2 min each)'
 	@echo 'make install        install to PREFIX (now $(PREFIX)), below DESTDIR (30 s)'

@@ -19,7 +19,7 @@
 #include "memory.h"
 #include "objects.h"
 
-#define MOST_THREADS 16
+#define MOST_THREADS 1000
 #define REFILLED 10000000
 
 struct crew {

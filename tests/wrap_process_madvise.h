@@ -11,8 +11,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
+
+#include "give_back.h"
 
 int __wrap_madvise(void *memory, size_t bytes, int advice);
 long __real_syscall(long number, ...);

@@ -62,6 +62,9 @@ struct slot_lock {
 
 extern struct slot_lock slot_locks[SLOT_LOCKS];
 
+struct slot *slots_create(uint64_t count);
+void slots_destroy(struct slot *slots, uint64_t count);
+
 static inline size_t entry_size(const struct entry *entry)
 {
 	return entry->state >> SLOT_SIZE_SHIFT;

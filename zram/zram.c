@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "stores.h"
@@ -104,18 +103,6 @@ static uint64_t pages_for(const struct zram *zram, uint64_t bytes)
 	return bytes / zram->page_size + (bytes % zram->page_size != 0);
 }
 
-/* Empty slots; memory comes as they are written. */
-static struct slot *create_slots(uint64_t count)
-{
-	void *slots;
-
-	if (count > SIZE_MAX / sizeof(struct slot))
-		return NULL;
-	slots = mmap(NULL, count * sizeof(struct slot), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return slots == MAP_FAILED ? NULL : slots;
-}
-
 static struct zs_pool *create_pool(const struct zram_options *options)
 {
 	static _Atomic unsigned int stores;
@@ -145,7 +132,7 @@ static int init_store(struct zram *zram, const struct zram_options *options)
 		err = streams_create(&zram->streams, zram->page_size);
 	if (err)
 		return err;
-	zram->slots = create_slots(zram->nr_slots);
+	zram->slots = slots_create(zram->nr_slots);
 	if (!zram->slots) {
 		err = -ENOMEM;
 		goto destroy_streams;
@@ -153,7 +140,7 @@ static int init_store(struct zram *zram, const struct zram_options *options)
 	zram->pool = create_pool(options);
 	if (!zram->pool) {
 		err = -errno;
-		goto unmap_slots;
+		goto destroy_slots;
 	}
 	zram->backing.limit = ZRAM_NO_LIMIT;
 	zram->max_compressed = zs_huge_class_size(zram->pool) - 1;
@@ -161,8 +148,8 @@ static int init_store(struct zram *zram, const struct zram_options *options)
 	if (!err)
 		return 0;
 	zs_destroy_pool(zram->pool);
-unmap_slots:
-	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
+destroy_slots:
+	slots_destroy(zram->slots, zram->nr_slots);
 destroy_streams:
 	streams_destroy(&zram->streams);
 	return err;
@@ -220,7 +207,7 @@ void zram_destroy(struct zram *zram)
 		return;
 	stores_remove(zram);
 	zs_destroy_pool(zram->pool);
-	munmap(zram->slots, zram->nr_slots * sizeof(struct slot));
+	slots_destroy(zram->slots, zram->nr_slots);
 	streams_destroy(&zram->streams);
 	backing_close(&zram->backing);
 	free(zram);

@@ -12,7 +12,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440 /* Linux 5.10, on every machine */
+#endif
 
 #define GIVE_BACK_RANGES 512U
 /*

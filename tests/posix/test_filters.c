@@ -2,12 +2,13 @@
 /*
  * A program that filters system calls once it has a pool. Each call that the library may make from
  * then on is refused in turn. What is stored is whole, and frees are done. A store works, or is
- * ENOMEM. Reaches inside: src/queue.h.
+ * ENOMEM. Reaches inside: src/queue.h, port/posix/give_back.h.
  */
 #include "helpers.h"
 
 #include <errno.h>
 
+#include "give_back.h"
 #include "pool.h"
 #include "syscall_filter.h"
 

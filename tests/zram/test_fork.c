@@ -8,9 +8,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PAGES 64 /* of each thread */
+#define PAGES 16 /* of each thread */
 #define THREADS 4
-#define FORKS 100 /* by each thread */
+#define FORKS 500 /* by each thread */
 
 struct forker {
 	pthread_t thread;
