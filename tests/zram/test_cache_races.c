@@ -7,6 +7,7 @@
 
 #define FAR (1ULL << 30)
 #define PAGE 7
+#define HOLD_US 20000 /* for a call that must not come */
 
 static struct zram_cache *cache;
 static struct zram_area *area;
@@ -120,6 +121,12 @@ static void test_failure(void **state)
 	end();
 }
 
+static bool is_rejected(void *arg)
+{
+	(void)arg;
+	return cache_stat(cache).rejected_huge > 0;
+}
+
 static void *run_huge(void *arg)
 {
 	*(int *)arg = cache_write(area, PAGE, HUGE_SEED(2));
@@ -135,6 +142,9 @@ static void test_incompressible(void **state)
 	(void)state;
 	begin();
 	assert_int_equal(pthread_create(&writer, NULL, run_huge, &err), 0);
+	assert_true(wait_for(is_rejected, NULL));
+	usleep(HOLD_US);
+	assert_int_equal(slow->overlaps, 0);
 	go_on();
 	assert_int_equal(pthread_join(writer, NULL), 0);
 	assert_int_equal(err, 0);
