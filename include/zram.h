@@ -6,8 +6,9 @@
  * that is written is compressed and kept in a zsmalloc pool. A page of one repeated word takes no
  * memory. A page that does not compress is kept as it is. Pages are of the system's page size.
  *
- * Every function may be called from any thread at any time, except zram_destroy(), which must be
- * the last call on its store. Threads may use different indexes freely and the same index safely.
+ * Every function may be called from any thread at any time. Only zram_destroy(),
+ * zram_cache_detach() and zram_cache_destroy() must be the last calls on what they end. Threads may
+ * use different indexes freely and the same index safely.
  */
 #ifndef ZRAM_H
 #define ZRAM_H
@@ -20,6 +21,8 @@ extern "C" {
 #endif
 
 struct zram;
+struct zram_area;
+struct zram_cache;
 struct zs_pool;
 
 /* The most seconds that zram_mark_idle() takes: 32 hours. */
@@ -187,6 +190,87 @@ struct zram_select {
 	uint64_t max_pages;
 };
 
+/*
+ * A cache of compressed pages before slower stores, as the kernel's zswap is: see zram_cache.3.
+ */
+
+/**
+ * struct zram_cache_options - how a cache is made. 0 in a field: its default.
+ * @size: sizeof(struct zram_cache_options), which lets the struct grow
+ * @algorithm: as in struct zram_options
+ * @level: as in struct zram_options
+ * @limit: bytes that the pool's memory may take, rounded up to whole pages
+ * @limit_percent: the same in per cent of the memory that the process's control groups leave it, or
+ *	that the machine has; up to 100. The smaller of both holds. Without any: 20 per cent
+ * @accept_percent: the acceptance threshold, in per cent of the limit. Once the limit was reached,
+ *	the cache keeps no more pages until it is down to that. Up to 100, default 90
+ * @pressure: 1 has the cache write cold pages back when the system tells of memory pressure
+ */
+struct zram_cache_options {
+	size_t size;
+	const char *algorithm;
+	int level;
+	unsigned int limit_percent;
+	uint64_t limit;
+	unsigned int accept_percent;
+	unsigned int pressure;
+};
+
+/**
+ * struct zram_slower - a slower store, as the program's functions. Each returns 0 or a negative
+ * errno, which hits that page alone. Calls for one page follow one another. Calls for different
+ * pages come at the same time, from the callers' threads and the cache's own. No lock of the cache
+ * is held. A function must not call the cache.
+ * @size: sizeof(struct zram_slower), which lets the struct grow
+ * @write: keep a page; the page leaves memory only if that succeeds
+ * @read: fill in a page that was written
+ * @free: forget a page that was written; may be NULL
+ * @arg: their first argument
+ */
+struct zram_slower {
+	size_t size;
+	int (*write)(void *arg, uint64_t index, const void *page);
+	int (*read)(void *arg, uint64_t index, void *page);
+	int (*free)(void *arg, uint64_t index);
+	void *arg;
+};
+
+/**
+ * struct zram_cache_stat - what a cache holds, and what happened to it.
+ * @limit: bytes that the pool's memory may take
+ * @accept: bytes that it must be down to after the limit was reached
+ * @mem_used: bytes of memory that the pool holds
+ * @pages: pages that are in memory; same-filled ones included
+ * @same_pages: pages of one repeated word, which take no memory and are not written back
+ * @slower_pages: pages that are in the slower stores
+ * @hits: reads from memory
+ * @misses: reads from the slower stores
+ * @written_back: pages that left memory for the slower stores
+ * @rejected_huge: writes that went straight to the slower store, as the page does not compress
+ * @rejected_limit: writes that did so for the limit, or as there was no memory
+ * @limit_hits: times that the limit was reached
+ * @failed_reads: reads that the slower stores failed
+ * @failed_writes: writes that they failed
+ * @failed_frees: frees that they failed
+ */
+struct zram_cache_stat {
+	uint64_t limit;
+	uint64_t accept;
+	uint64_t mem_used;
+	uint64_t pages;
+	uint64_t same_pages;
+	uint64_t slower_pages;
+	uint64_t hits;
+	uint64_t misses;
+	uint64_t written_back;
+	uint64_t rejected_huge;
+	uint64_t rejected_limit;
+	uint64_t limit_hits;
+	uint64_t failed_reads;
+	uint64_t failed_writes;
+	uint64_t failed_frees;
+};
+
 #pragma GCC visibility push(default)
 
 struct zram *zram_create(const struct zram_options *options);
@@ -216,6 +300,22 @@ int zram_get_compressor_stat(struct zram *zram, unsigned int number,
 			     struct zram_compressor_stat *stat);
 unsigned long zram_compact(struct zram *zram);
 struct zs_pool *zram_get_pool(struct zram *zram);
+
+struct zram_cache *zram_cache_create(const struct zram_cache_options *options);
+void zram_cache_destroy(struct zram_cache *cache);
+
+struct zram_area *zram_cache_attach(struct zram_cache *cache, uint64_t pages,
+				    const struct zram_slower *slower);
+struct zram_area *zram_cache_attach_file(struct zram_cache *cache, const char *path);
+void zram_cache_detach(struct zram_area *area);
+
+int zram_cache_write(struct zram_area *area, uint64_t index, const void *page);
+int zram_cache_read(struct zram_area *area, uint64_t index, void *page);
+int zram_cache_free(struct zram_area *area, uint64_t index, uint64_t count);
+
+int64_t zram_cache_shrink(struct zram_cache *cache, uint64_t pages);
+int zram_cache_flush(struct zram_area *area);
+void zram_cache_get_stat(struct zram_cache *cache, struct zram_cache_stat *stat);
 
 #pragma GCC visibility pop
 

@@ -85,6 +85,10 @@ enum zs_misuse {
  *	ZSMALLOC_PUBLISH does, if it is "1"
  * @pressure: 1 has the pool drain, compact and give its free memory back when the system tells of
  *	memory pressure. A thread watches for that
+ * @on_pressure: for a pool with @pressure: what the watching thread calls after the pool has given
+ *	its memory back. It must neither wait long nor destroy the pool. A child of fork() has no
+ *	such thread
+ * @on_pressure_arg: the argument
  */
 struct zs_pool_options {
 	size_t size;
@@ -95,6 +99,8 @@ struct zs_pool_options {
 	unsigned int publish;
 	unsigned int compact_share;
 	unsigned int pressure;
+	void (*on_pressure)(void *arg);
+	void *on_pressure_arg;
 };
 
 struct zs_pool *zs_create_pool(const char *name);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -145,6 +146,23 @@ int backing_read(struct backing *backing, uint64_t block, void *page)
 	return (size_t)got == backing->block_size ? 0 : -EIO;
 }
 
+/* Reads a block to a page of any alignment. Returns 0 or a negative errno. */
+int backing_read_any(struct backing *backing, uint64_t block, void *page)
+{
+	void *aligned;
+	int err;
+
+	if ((uintptr_t)page % backing->block_size == 0)
+		return backing_read(backing, block, page);
+	aligned = aligned_alloc(backing->block_size, backing->block_size);
+	if (!aligned)
+		return -ENOMEM;
+	err = backing_read(backing, block, aligned);
+	memcpy(page, aligned, backing->block_size);
+	free(aligned);
+	return err;
+}
+
 /*
  * Writes @count aligned pages to blocks side by side. Returns how many were written; if not all,
  * *@err says what the next one hit.
@@ -171,4 +189,23 @@ uint64_t backing_write(struct backing *backing, uint64_t first, const void *page
 	atomic_fetch_add_explicit(&backing->writes, done / backing->block_size,
 				  memory_order_relaxed);
 	return done / backing->block_size;
+}
+
+/* Writes a page of any alignment to a block. Returns 0 or a negative errno. */
+int backing_write_any(struct backing *backing, uint64_t block, const void *page)
+{
+	void *aligned;
+	int err;
+
+	if ((uintptr_t)page % backing->block_size == 0) {
+		backing_write(backing, block, page, 1, &err);
+		return err;
+	}
+	aligned = aligned_alloc(backing->block_size, backing->block_size);
+	if (!aligned)
+		return -ENOMEM;
+	memcpy(aligned, page, backing->block_size);
+	backing_write(backing, block, aligned, 1, &err);
+	free(aligned);
+	return err;
 }

@@ -41,7 +41,9 @@ uint64_t backing_take(struct backing *backing, uint64_t most, uint64_t *first);
 void backing_free(struct backing *backing, uint64_t block);
 
 int backing_read(struct backing *backing, uint64_t block, void *page);
+int backing_read_any(struct backing *backing, uint64_t block, void *page);
 uint64_t backing_write(struct backing *backing, uint64_t first, const void *pages, uint64_t count,
 		       int *err);
+int backing_write_any(struct backing *backing, uint64_t block, const void *page);
 
 #endif /* ZRAM_BACKING_H */

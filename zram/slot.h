@@ -62,8 +62,8 @@ struct slot_lock {
 
 extern struct slot_lock slot_locks[SLOT_LOCKS];
 
-struct slot *slots_create(uint64_t count);
-void slots_destroy(struct slot *slots, uint64_t count);
+void *slots_create(uint64_t count, size_t size);
+void slots_destroy(void *slots, uint64_t count, size_t size);
 
 static inline size_t entry_size(const struct entry *entry)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The table of slots, in memory that comes as slots are written.
+ * A table of slots, or of a cache's records, in memory that comes as they are written.
  *
  * In a program that has called mlockall(MCL_FUTURE) the system brings a new mapping in, whole. So
  * the table begins without access, for which nothing comes in. Its first page shows whether there
@@ -29,13 +29,13 @@ static bool slots_open(void *slots, size_t bytes)
 	return !mprotect(slots, bytes, PROT_READ | PROT_WRITE);
 }
 
-/* Makes a table of empty slots. Returns NULL if there is no memory. */
-struct slot *slots_create(uint64_t count)
+/* Makes a table of zeroed slots of @size bytes. Returns NULL if there is no memory. */
+void *slots_create(uint64_t count, size_t size)
 {
-	size_t bytes = count * sizeof(struct slot);
+	size_t bytes = count * size;
 	void *slots;
 
-	if (count > SIZE_MAX / sizeof(struct slot))
+	if (count > SIZE_MAX / size)
 		return NULL;
 	slots = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (slots == MAP_FAILED)
@@ -46,7 +46,7 @@ struct slot *slots_create(uint64_t count)
 	return NULL;
 }
 
-void slots_destroy(struct slot *slots, uint64_t count)
+void slots_destroy(void *slots, uint64_t count, size_t size)
 {
-	munmap(slots, count * sizeof(struct slot));
+	munmap(slots, count * size);
 }

@@ -225,30 +225,13 @@ void zram_set_writeback_limit(struct zram *zram, uint64_t bytes)
 		atomic_store_explicit(&zram->backing.limit, bytes, memory_order_relaxed);
 }
 
-/* Reads a block to a page of any alignment. */
-static int read_block(struct zram *zram, uint64_t block, char *page)
-{
-	void *aligned;
-	int err;
-
-	if ((uintptr_t)page % zram->page_size == 0)
-		return backing_read(&zram->backing, block, page);
-	aligned = aligned_alloc(zram->page_size, zram->page_size);
-	if (!aligned)
-		return -ENOMEM;
-	err = backing_read(&zram->backing, block, aligned);
-	memcpy(page, aligned, zram->page_size);
-	free(aligned);
-	return err;
-}
-
 /*
  * Reads the page of a slot that said @entry from the device. Returns 0 or a negative errno; 1 if
  * the slot says something else by now, as the block may have been another page's meanwhile.
  */
 int read_backed(struct zram *zram, struct slot *slot, const struct entry *entry, void *page)
 {
-	int err = read_block(zram, entry->word, page);
+	int err = backing_read_any(&zram->backing, entry->word, page);
 	struct entry now;
 
 	slot_lock(slot);

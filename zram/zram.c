@@ -103,13 +103,17 @@ static uint64_t pages_for(const struct zram *zram, uint64_t bytes)
 	return bytes / zram->page_size + (bytes % zram->page_size != 0);
 }
 
-static struct zs_pool *create_pool(const struct zram_options *options)
+static struct zs_pool *create_pool(const struct zram_options *options,
+				   const struct pressure_call *pressure)
 {
 	static _Atomic unsigned int stores;
 	const struct zs_pool_options pool_options = {
 		.size = sizeof(pool_options),
 		.deferred_budget = options->deferred_budget,
 		.deferred_delay_ms = options->deferred_delay_ms,
+		.pressure = pressure != NULL,
+		.on_pressure = pressure ? pressure->call : NULL,
+		.on_pressure_arg = pressure ? pressure->arg : NULL,
 	};
 	char name[16];
 
@@ -118,7 +122,8 @@ static struct zs_pool *create_pool(const struct zram_options *options)
 }
 
 /* Fill in a zeroed store. Returns 0 or a negative errno, with nothing left behind. */
-static int init_store(struct zram *zram, const struct zram_options *options)
+static int init_store(struct zram *zram, const struct zram_options *options,
+		      const struct pressure_call *pressure)
 {
 	int err;
 
@@ -132,12 +137,12 @@ static int init_store(struct zram *zram, const struct zram_options *options)
 		err = streams_create(&zram->streams, zram->page_size);
 	if (err)
 		return err;
-	zram->slots = slots_create(zram->nr_slots);
+	zram->slots = slots_create(zram->nr_slots, sizeof(struct slot));
 	if (!zram->slots) {
 		err = -ENOMEM;
 		goto destroy_streams;
 	}
-	zram->pool = create_pool(options);
+	zram->pool = create_pool(options, pressure);
 	if (!zram->pool) {
 		err = -errno;
 		goto destroy_slots;
@@ -149,10 +154,45 @@ static int init_store(struct zram *zram, const struct zram_options *options)
 		return 0;
 	zs_destroy_pool(zram->pool);
 destroy_slots:
-	slots_destroy(zram->slots, zram->nr_slots);
+	slots_destroy(zram->slots, zram->nr_slots, sizeof(struct slot));
 destroy_streams:
 	streams_destroy(&zram->streams);
 	return err;
+}
+
+static struct zram *alloc_store(void)
+{
+	struct zram *zram = aligned_alloc(_Alignof(struct zram), sizeof(*zram));
+
+	if (zram)
+		memset(zram, 0, sizeof(*zram));
+	return zram;
+}
+
+/* As zram_create(), and calls @pressure, if not NULL, under memory pressure. */
+struct zram *store_create(const struct zram_options *options, const struct pressure_call *pressure)
+{
+	struct zram_options own;
+	struct zram *zram;
+	int err;
+
+	if (!read_options(options, &own)) {
+		errno = EINVAL;
+		return NULL;
+	}
+
+	zram = alloc_store();
+	if (!zram) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	err = init_store(zram, &own, pressure);
+	if (err) {
+		free(zram);
+		errno = -err;
+		return NULL;
+	}
+	return zram;
 }
 
 /**
@@ -171,28 +211,7 @@ destroy_streams:
  */
 struct zram *zram_create(const struct zram_options *options)
 {
-	struct zram_options own;
-	struct zram *zram;
-	int err;
-
-	if (!read_options(options, &own)) {
-		errno = EINVAL;
-		return NULL;
-	}
-
-	zram = aligned_alloc(_Alignof(struct zram), sizeof(*zram));
-	if (!zram) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	memset(zram, 0, sizeof(*zram));
-	err = init_store(zram, &own);
-	if (err) {
-		free(zram);
-		errno = -err;
-		return NULL;
-	}
-	return zram;
+	return store_create(options, NULL);
 }
 
 /**
@@ -207,9 +226,43 @@ void zram_destroy(struct zram *zram)
 		return;
 	stores_remove(zram);
 	zs_destroy_pool(zram->pool);
-	slots_destroy(zram->slots, zram->nr_slots);
+	slots_destroy(zram->slots, zram->nr_slots, sizeof(struct slot));
 	streams_destroy(&zram->streams);
 	backing_close(&zram->backing);
+	free(zram);
+}
+
+/*
+ * Makes a store of @pages empty pages on the pool and the streams of another one, which outlives
+ * it. Both share the limit. A write of a page that does not compress returns -E2BIG. Returns NULL
+ * without memory.
+ */
+struct zram *store_create_on(const struct zram *owner, uint64_t pages)
+{
+	struct zram *zram = alloc_store();
+
+	if (!zram)
+		return NULL;
+	zram->slots = slots_create(pages, sizeof(struct slot));
+	if (!zram->slots) {
+		free(zram);
+		return NULL;
+	}
+	zram->nr_slots = pages;
+	zram->pool = owner->pool;
+	zram->page_size = owner->page_size;
+	zram->max_compressed = owner->max_compressed;
+	zram->limit_pages = owner->limit_pages;
+	zram->streams = owner->streams;
+	zram->refuses_huge = true;
+	return zram;
+}
+
+/* Ends such a store, and frees its pages. */
+void store_destroy_on(struct zram *zram)
+{
+	zram_discard(zram, 0, zram->nr_slots);
+	slots_destroy(zram->slots, zram->nr_slots, sizeof(struct slot));
 	free(zram);
 }
 
@@ -233,7 +286,7 @@ void update_used_max(struct zram *zram, uint64_t used)
  */
 
 /* Whether the page repeats one word, which goes to @word. */
-static bool page_is_same_filled(const void *page, size_t page_size, unsigned long *word)
+bool page_is_same_filled(const void *page, size_t page_size, unsigned long *word)
 {
 	memcpy(word, page, sizeof(*word));
 	/* Each word equals the next one. */
@@ -351,6 +404,10 @@ static int store_object(struct zram *zram, struct slot *slot, const void *page)
 			       zram->max_compressed);
 	if (size < 0) {
 		err = (int)size;
+		goto put_stream;
+	}
+	if (size == 0 && zram->refuses_huge) {
+		err = -E2BIG;
 		goto put_stream;
 	}
 	if (size == 0) {

@@ -18,6 +18,7 @@ struct zram {
 	struct zs_pool *pool;
 	size_t page_size;
 	unsigned int free_policy;
+	bool refuses_huge; /* see store_create_on() */
 	size_t max_compressed; /* a page that does not get so small is stored as it is */
 	uint64_t limit_pages; /* 0: no limit */
 	struct streams streams;
@@ -32,6 +33,16 @@ struct zram {
 	_Atomic uint64_t invalid_io;
 };
 
+/* What a store's pool calls under memory pressure. */
+struct pressure_call {
+	void (*call)(void *arg);
+	void *arg;
+};
+
+struct zram *store_create(const struct zram_options *options, const struct pressure_call *pressure);
+struct zram *store_create_on(const struct zram *owner, uint64_t pages);
+void store_destroy_on(struct zram *zram);
+bool page_is_same_filled(const void *page, size_t page_size, unsigned long *word);
 bool read_sized(void *own, size_t own_size, const void *given, size_t size);
 void update_used_max(struct zram *zram, uint64_t used);
 unsigned int entry_class(const struct zram *zram, const struct entry *entry);

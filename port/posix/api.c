@@ -31,6 +31,7 @@ static bool options_read(struct zs_pool_options *options, const struct zs_pool_o
 	memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
 	return options->max_chain <= ZS_MAX_CHAIN && options->misuse <= ZS_MISUSE_COUNT &&
 	       options->publish <= 1 && options->pressure <= 1 &&
+	       (options->pressure || !options->on_pressure) &&
 	       (options->compact_share <= 100 || options->compact_share == ZS_COMPACT_NEVER);
 }
 

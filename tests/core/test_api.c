@@ -159,6 +159,9 @@ static void test_options_out_of_range(void **state)
 	options.pressure = 2;
 	assert_refused("pressure", &options);
 	options.pressure = 0;
+	options.on_pressure = free;
+	assert_refused("on_pressure without pressure", &options);
+	options.on_pressure = NULL;
 	options.publish = 2;
 	assert_refused("publish", &options);
 	options.publish = 0;

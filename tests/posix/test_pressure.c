@@ -268,6 +268,37 @@ static void test_relieved(void **state)
 	zs_destroy_pool(other);
 }
 
+static void count_call(void *arg)
+{
+	atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
+static bool was_called(void *calls)
+{
+	return atomic_load((atomic_uint *)calls) > 0;
+}
+
+/* A pool's owner is told, of its own pool's relief, until the pool is gone. */
+static void test_owner_is_told(void **state)
+{
+	atomic_uint calls = 0;
+	struct zs_pool *other = make_watched_pool();
+	struct zs_pool *pool = make_pool((struct zs_pool_options){
+		.pressure = 1, .on_pressure = count_call, .on_pressure_arg = &calls });
+	unsigned int told;
+
+	(void)state;
+	tell();
+	assert_true(wait_for(was_called, &calls));
+	zs_destroy_pool(pool);
+	told = atomic_load(&calls);
+	waste(other);
+	tell();
+	assert_relieved(other);
+	assert_int_equal(atomic_load(&calls), told);
+	zs_destroy_pool(other);
+}
+
 /* Nothing starts unasked: no thread but the runtime's worker, no file. */
 static void test_unasked(void **state)
 {
@@ -805,19 +836,13 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_relieved),
-		cmocka_unit_test(test_unasked),
-		cmocka_unit_test(test_cgroup),
-		cmocka_unit_test(test_beside),
-		cmocka_unit_test(test_system),
-		cmocka_unit_test(test_nothing_tells),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_destroyed_meanwhile),
-		cmocka_unit_test(test_churn),
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_closed),
-		cmocka_unit_test(test_here),
+		cmocka_unit_test(test_relieved),      cmocka_unit_test(test_owner_is_told),
+		cmocka_unit_test(test_unasked),	      cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_beside),	      cmocka_unit_test(test_system),
+		cmocka_unit_test(test_nothing_tells), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_destroyed_meanwhile),
+		cmocka_unit_test(test_churn),	      cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_closed),	      cmocka_unit_test(test_here),
 		cmocka_unit_test(test_limit),
 	};
 

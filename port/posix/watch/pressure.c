@@ -57,6 +57,8 @@ struct source {
 struct watched {
 	struct watched *next;
 	struct zs_pool *pool;
+	void (*call)(void *arg); /* or NULL */
+	void *arg;
 };
 
 static struct {
@@ -81,11 +83,13 @@ static struct {
  * Gives back first what can be had without work. The system slows a process above its limit down at
  * each page that it touches, the watcher too.
  */
-static void relieve(struct zs_pool *pool)
+static void relieve(const struct watched *watched)
 {
 	drain_flush();
 	port_store_trim(&runtime.zspages.store, true);
-	pool_compact(pool);
+	pool_compact(watched->pool);
+	if (watched->call)
+		watched->call(watched->arg);
 }
 
 static void relieve_pools(void)
@@ -94,7 +98,7 @@ static void relieve_pools(void)
 	for (const struct watched *at = watcher.pools; at; at = at->next) {
 		watcher.busy = at; /* so it stays */
 		pthread_mutex_unlock(&watcher.lock);
-		relieve(at->pool);
+		relieve(at);
 		pthread_mutex_lock(&watcher.lock);
 		watcher.busy = NULL;
 		pthread_cond_broadcast(&watcher.done);
@@ -356,13 +360,15 @@ static bool nothing_is_watched(void)
 }
 
 /* Without memory it is not watched. */
-static void pool_watch(struct zs_pool *pool)
+static void pool_watch(struct zs_pool *pool, void (*call)(void *arg), void *arg)
 {
 	struct watched *watched = malloc(sizeof(*watched));
 
 	if (!watched)
 		return;
 	watched->pool = pool;
+	watched->call = call;
+	watched->arg = arg;
 	pthread_mutex_lock(&watcher.lock);
 	watched->next = watcher.pools;
 	watcher.pools = watched;
@@ -389,13 +395,13 @@ static void pool_unwatch(const struct zs_pool *pool)
 	free(watched);
 }
 
-void pressure_add(struct zs_pool *pool)
+void pressure_add(struct zs_pool *pool, void (*call)(void *arg), void *arg)
 {
 	int old_errno = errno;
 
 	pthread_mutex_lock(&watcher.setup);
 	if (watcher.running || watcher_start()) {
-		pool_watch(pool);
+		pool_watch(pool, call, arg);
 		if (nothing_is_watched())
 			watcher_stop();
 	}

@@ -7,8 +7,11 @@
 
 struct zs_pool;
 
-/* Have a pool give memory back under pressure from now on, where the system tells of that. */
-void pressure_add(struct zs_pool *pool);
+/*
+ * Have a pool give memory back under pressure from now on, where the system tells of that. The
+ * watcher then calls @call, if not NULL.
+ */
+void pressure_add(struct zs_pool *pool, void (*call)(void *arg), void *arg);
 
 /* The pool is about to go: wait until it has given back what it is just giving back. */
 void pressure_remove(const struct zs_pool *pool);

@@ -22,7 +22,7 @@ static inline bool watch_can(const struct zs_pool_options *wish)
 static inline void watch_add(struct zs_pool *pool, const struct zs_pool_options *wish)
 {
 	if (wish->pressure)
-		pressure_add(pool);
+		pressure_add(pool, wish->on_pressure, wish->on_pressure_arg);
 	if (wish->publish || publish_wanted())
 		publish_add(pool, !wish->publish);
 }
