@@ -315,14 +315,14 @@ static int read_memory(struct record *record, uint32_t state, void *page)
 int zram_cache_read(struct zram_area *area, uint64_t index, void *page)
 {
 	struct record *record;
-	uint32_t state;
 	int err;
 
 	if (!area || !page || index >= area->store->nr_slots)
 		return -EINVAL;
 	record = &area->records[index];
 	do {
-		state = record_state(record);
+		uint32_t state = record_state(record);
+
 		switch (state & RECORD_WHERE) {
 		case RECORD_MEMORY:
 			err = read_memory(record, state, page);
@@ -426,8 +426,6 @@ struct zram_area *area_create(struct zram_cache *cache, uint64_t pages,
 	}
 	pthread_mutex_lock(&cache->lru_lock);
 	area->next = cache->areas;
-	if (area->next)
-		area->next->prev = area;
 	cache->areas = area;
 	pthread_mutex_unlock(&cache->lru_lock);
 	return area;
@@ -463,11 +461,9 @@ struct zram_area *zram_cache_attach(struct zram_cache *cache, uint64_t pages,
 	return area;
 }
 
-/* Takes an area and its records out of the cache. */
-static void remove_area(struct zram_area *area)
+/* Takes the records of an area out of the cache. */
+static void forget_records(struct zram_area *area)
 {
-	struct zram_cache *cache = area->cache;
-
 	for (uint64_t i = 0; i < area->store->nr_slots; i++) {
 		struct record *record = &area->records[i];
 
@@ -478,14 +474,17 @@ static void remove_area(struct zram_area *area)
 		lru_remove(record);
 		record_unlock(record);
 	}
-	pthread_mutex_lock(&cache->lru_lock);
-	if (area->prev)
-		area->prev->next = area->next;
-	else
-		cache->areas = area->next;
-	if (area->next)
-		area->next->prev = area->prev;
-	pthread_mutex_unlock(&cache->lru_lock);
+}
+
+/* Ends an area that is on no list any more. */
+static void end_area(struct zram_cache *cache, struct zram_area *area)
+{
+	pthread_mutex_lock(&cache->shrinking);
+	forget_records(area);
+	pthread_mutex_unlock(&cache->shrinking);
+	slots_destroy(area->records, area->store->nr_slots, sizeof(struct record));
+	backing_close(&area->file);
+	free_area(area);
 }
 
 /**
@@ -501,18 +500,17 @@ static void remove_area(struct zram_area *area)
 void zram_cache_detach(struct zram_area *area)
 {
 	struct zram_cache *cache;
-	uint64_t pages;
+	struct zram_area **link;
 
 	if (!area)
 		return;
 	cache = area->cache;
-	pages = area->store->nr_slots;
-	pthread_mutex_lock(&cache->shrinking);
-	remove_area(area);
-	pthread_mutex_unlock(&cache->shrinking);
-	slots_destroy(area->records, pages, sizeof(struct record));
-	backing_close(&area->file);
-	free_area(area);
+	pthread_mutex_lock(&cache->lru_lock);
+	for (link = &cache->areas; *link != area; link = &(*link)->next)
+		;
+	*link = area->next;
+	pthread_mutex_unlock(&cache->lru_lock);
+	end_area(cache, area);
 }
 
 /*
@@ -633,9 +631,11 @@ void zram_cache_destroy(struct zram_cache *cache)
 	if (!cache)
 		return;
 	shrinker_stop(cache);
-	while (cache->areas)
-		zram_cache_detach(cache->areas);
 	caches_remove(cache);
+	for (struct zram_area *area = cache->areas, *next; area; area = next) {
+		next = area->next;
+		end_area(cache, area);
+	}
 	zram_destroy(cache->owner); /* which waits for the watcher of pressure */
 	free(cache->buffer);
 	free(cache);

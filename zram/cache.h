@@ -70,8 +70,7 @@ struct zram_area {
 	struct zram *store; /* see store_create_on() */
 	struct zram_slower slower;
 	struct backing file; /* the slower store, of zram_cache_attach_file() */
-	struct zram_area *prev;
-	struct zram_area *next;
+	struct zram_area *next; /* of all areas of the cache */
 };
 
 /* A call of a slower store that is under way, on its thread's stack. */

@@ -223,7 +223,7 @@ static uint64_t fill_to_limit(void)
  */
 static void test_hysteresis(void **state)
 {
-	uint64_t filled, before, freed = 0, rejected = 1;
+	uint64_t filled, freed = 0, rejected = 1;
 	int err;
 
 	(void)state;
@@ -232,7 +232,8 @@ static void test_hysteresis(void **state)
 	assert_int_equal(cache_stat(cache).accept, LIMIT_PAGES / 2 * page_size());
 	filled = fill_to_limit();
 	do {
-		before = cache_stat(cache).mem_used;
+		const uint64_t before = cache_stat(cache).mem_used;
+
 		err = cache_write(area, filled, TEXT(filled));
 		assert_true(err == 0 || before > cache_stat(cache).accept);
 		if (!err)
