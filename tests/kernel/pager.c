@@ -114,6 +114,8 @@ static void task_run(struct task *task, size_t from, struct source source)
 	uint64_t start;
 
 	task->memory = memory_map(size);
+	/* Zswap stores no huge pages. A kernel that has none refuses this. */
+	madvise(task->memory, size, MADV_NOHUGEPAGE);
 	task->order = malloc(task->pages * sizeof(*task->order));
 	if (!task->order)
 		die("pager");
