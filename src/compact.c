@@ -295,9 +295,7 @@ static int pool_compact_some(struct zs_pool *pool)
 	return (int)(took * (100 - pool->compact_share) / pool->compact_share / 1000000) + 1;
 }
 
-/*
- * Looks at a pool that asked for it. Returns the milliseconds until the next look, or -1 for none.
- */
+/* Looks at a pool that asked for it. Returns the milliseconds until the next look; -1: none. */
 static int pool_look(struct zs_pool *pool)
 {
 	int again = pool_shrinks(pool) ? POOL_LOOK_MS : pool_compact_some(pool);

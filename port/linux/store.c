@@ -248,12 +248,12 @@ static void bags_return(struct port_store *store, struct page_bag *bags)
 }
 
 /*
- * Empties all bags; if @politely, as long as the CPU is not crowded. Waits for locked pages if
+ * Empties all bags; if @politely, pauses for producers on a crowded CPU. Waits for locked pages if
  * @wait. Returns whether there are pages in bags again.
  */
 static bool bags_release(struct port_store *store, bool wait, bool politely)
 {
-	unsigned int emptied = 0;
+	unsigned int done = 0;
 	struct page_bag *bag;
 	bool busy = false;
 
@@ -272,7 +272,7 @@ static bool bags_release(struct port_store *store, bool wait, bool politely)
 		busy |= pages_release(store, &page, 1, wait);
 		bag = next;
 		cond_resched();
-		if (politely && ++emptied >= STORE_LEAST && bag && port_crowded()) {
+		if (politely && ++done >= STORE_LEAST && bag && runtime.queue.grows && port_crowded()) {
 			bags_return(store, bag);
 			return true;
 		}
