@@ -28,8 +28,7 @@ void port_page_own(struct page *page);
 void port_page_disown(struct page *page);
 
 /*
- * The private word of a page of the store: of which zspage it is, or was a moment ago. It is 0
- * while the page waits in a bag.
+ * The private word of a page of the store: of which zspage it is, or was last; 0 if of none yet.
  *
  *   word   0 | zspage 31 | lock 8 | 1
  */

@@ -89,7 +89,7 @@ int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode
 	int error = -EBUSY;
 
 	if (!word)
-		return -EBUSY; /* freed since it was isolated */
+		return -EBUSY; /* of no zspage yet, or on its way to the page allocator */
 	port_lock(class_lock_at(page_word_lock(word)));
 	zspage = word_zspage(word);
 	if (zspage)

@@ -8,8 +8,9 @@
  * The shrinker counts what waits in them, and gives it back at once.
  *
  * A page is the store's from the page allocator until it goes back there: counted as NR_ZSPAGES,
- * and movable. Its private word names the zspage that has it, by number; in a bag it is 0. A live
- * zspage's chain says which pages it has: migration trusts that alone, under the class lock.
+ * and movable. Its private word names the zspage that had it last, by number. A live zspage's chain
+ * says which pages it has: migration trusts that alone, under the class lock. So a free leaves the
+ * words as they are: to write one is a cache miss.
  */
 #include <linux/mmzone.h>
 #include <linux/pagemap.h>
@@ -75,7 +76,6 @@ static void bag_put(struct port_store *store, struct page *page)
 	struct page_bag *bag = store->bags;
 
 	port_assert_held(&store->lock);
-	set_page_private(page, 0);
 	if (bag && bag->count < BAG_ROOM) {
 		bag->page[bag->count++] = page;
 	} else {
@@ -268,14 +268,14 @@ static bool bags_release(struct port_store *store, bool wait, bool politely)
 		struct page_bag *next = bag->next;
 		struct page *page = virt_to_page(bag);
 
+		if (politely && done++ >= STORE_LEAST && runtime.queue.grows && port_crowded()) {
+			bags_return(store, bag);
+			return true;
+		}
 		busy |= pages_release(store, bag->page, (unsigned int)bag->count, wait);
 		busy |= pages_release(store, &page, 1, wait);
 		bag = next;
 		cond_resched();
-		if (politely && ++done >= STORE_LEAST && bag && runtime.queue.grows && port_crowded()) {
-			bags_return(store, bag);
-			return true;
-		}
 	}
 	return busy;
 }
