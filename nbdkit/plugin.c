@@ -243,6 +243,31 @@ static int disk_trim(void *handle, uint32_t count, uint64_t offset, uint32_t fla
 	return each_piece(trim_piece, NULL, count, offset);
 }
 
+/* Tells which pages read as zeros, and which have data: at least the first such range. */
+static int disk_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+			struct nbdkit_extents *extents)
+{
+	uint64_t at = offset, end = offset + count;
+	uint64_t pages = (end + page_size - 1) / page_size;
+
+	(void)handle;
+	while (at < end) {
+		uint64_t page = at / page_size, next = zram_next_data(store, page, pages);
+		bool data = next == page;
+
+		while (data && next < pages && zram_next_data(store, next, next + 1) == next)
+			next++;
+		next = next * page_size < end ? next * page_size : end;
+		if (nbdkit_add_extent(extents, at, next - at,
+				      data ? 0 : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO) != 0)
+			return -1;
+		if (flags & NBDKIT_FLAG_REQ_ONE)
+			break;
+		at = next;
+	}
+	return 0;
+}
+
 static int disk_flush(void *handle, uint32_t flags)
 {
 	(void)handle;
@@ -425,6 +450,7 @@ static struct nbdkit_plugin plugin = {
 	.zero = disk_zero,
 	.trim = disk_trim,
 	.flush = disk_flush,
+	.extents = disk_extents,
 };
 
 /* What nbdkit looks for; its header defines the function and declares none. */
