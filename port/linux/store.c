@@ -268,7 +268,8 @@ static bool bags_release(struct port_store *store, bool wait, bool politely)
 		struct page_bag *next = bag->next;
 		struct page *page = virt_to_page(bag);
 
-		if (politely && done++ >= STORE_LEAST && runtime.queue.grows && port_crowded()) {
+		if (politely && done++ >= STORE_LEAST && port_crowded() &&
+		    (runtime.queue.grows || READ_ONCE(store->pages))) {
 			bags_return(store, bag);
 			return true;
 		}
