@@ -179,7 +179,7 @@ class Report:
         return table
 
     def markdown(self):
-        tables = [self.targets_table(), *self.tables()]
+        tables = [*([self.targets_table()] if self.results["targets"] else []), *self.tables()]
         return "\n".join([*self.heading(), *(table.markdown() for table in tables)])
 
     def write(self, directory):
@@ -818,10 +818,132 @@ class Store(Report):
         yield table
 
 
+class Kernel(Report):
+    """The module in the place of the kernel's own: see scripts/bench-kernel."""
+    base = "in-tree"
+    phases = {}
+
+    def heading(self):
+        yield f"## {self.title}\n\n{self.results['machine']}."
+        had = {len(self.rounds(self.base, condition)) for condition in self.conditions}
+        yield (f"{self.results['kernel']}. The memory has the bytes of this machine's libraries. "
+               f"Rounds: {', '.join(map(str, sorted(had)))}.")
+
+    def over_base(self, name, condition, figure, by=None):
+        """A figure over the in-tree module's of the same round: a slow moment hits both."""
+        def value(figures):
+            return find(figures, figure) / (find(figures, by) if by else 1)
+        values = [value(ours) / value(base) for ours, base in
+                  zip(self.rounds(name, condition), self.rounds(self.base, condition), strict=True)]
+        return Spread(statistics.median(values), min(values), max(values))
+
+    def faster(self, name, condition):
+        """How many times as fast as the in-tree module's munmap."""
+        over = self.over_base(name, condition, "munmap.ns", "munmap.pages")
+        return Spread(1 / over.median, 1 / over.most, 1 / over.least)
+
+    def faster_targets(self):
+        for condition in self.conditions:
+            for name, limit in (("deferred=1", 6), ("deferred=0", 3.5)):
+                if name in self.names:
+                    yield Target(f"munmap, {name}, times as fast: {condition}", "", limit,
+                                 self.faster(name, condition).median, True)
+
+
+class KernelSpeed(Kernel):
+    title = "The time to unmap memory that is in the swap on zram, lz4"
+
+    def targets(self):
+        return self.faster_targets()
+
+    def tables(self):
+        table = Table("munmap, ns a page, and how many times as fast as in-tree: median, "
+                      "least..most", ("memory", None), ("module", None), ("ns a page", "{:.0f}"),
+                      ("times as fast", "{:.2f}"))
+        for condition in self.conditions:
+            for name in self.names:
+                table.add(condition, name,
+                          self.over(name, condition, "munmap.ns", "munmap.pages"),
+                          self.faster(name, condition))
+        yield table
+
+
+class KernelPages(Kernel):
+    title = "Paging out, paging in, and unmapping"
+    phases = {"pageout": "page out, fresh", "again": "page out again",
+              "in_order": "page in, in order", "random": "page in, random"}
+
+    def targets(self):
+        for condition in self.conditions:
+            for phase, text in self.phases.items():
+                for name in self.names:
+                    if name != self.base:
+                        yield Target(f"{text}, {name}, over in-tree: {condition}", "", 1.02,
+                                     self.over_base(name, condition, f"{phase}.ns").median)
+        yield from self.faster_targets()
+        for condition in self.conditions:
+            yield Target(f"CPU time of munmap and worker, over in-tree: {condition}", "", 1,
+                         self.over_base("deferred=1", condition, "munmap.cpu").median)
+
+    def tables(self):
+        for condition in self.conditions:
+            table = Table(f"{condition}: ns a page, and over in-tree's; CPU time of all, too: the "
+                          "task's, the worker's.\nMedian, least..most", ("", None),
+                          ("module", None), ("ns a page", "{:.0f}"), ("over in-tree", "{:.2f}"),
+                          ("CPU ns a page", "{:.0f}"), ("over in-tree", "{:.2f}"))
+            for phase, text in {**self.phases, "munmap": "munmap"}.items():
+                pages = f"{phase}.pages"
+                for name in self.names:
+                    table.add(text, name,
+                              *(cell for figure in (f"{phase}.ns", f"{phase}.cpu")
+                                for cell in (self.over(name, condition, figure, pages),
+                                             self.over_base(name, condition, figure, pages))))
+            yield table
+
+
+class KernelBack(Kernel):
+    title = "When the memory of a process that was killed is back with the system"
+    moments = {"gone": "gone", "half": "half is back", "back": "90 % is back"}
+
+    def targets(self):
+        for condition in self.conditions:
+            yield Target(f"90 % is back, over in-tree: {condition}", "", 1,
+                         self.over_base("deferred=1", condition, "back").median)
+
+    def tables(self):
+        table = Table("ms from the kill until the process is gone, until a half of the pages that "
+                      "held its memory is back,\nand until 90 % are: median, least..most. And over "
+                      "in-tree's", ("", None), ("module", None),
+                      *((text, "{:.0f}") for text in self.moments.values()),
+                      ("over in-tree", "{:.2f}"))
+        for condition in self.conditions:
+            for name in self.names:
+                table.add(condition, name,
+                          *(self.over(name, condition, moment).each(lambda ns: ns / 1e6)
+                            for moment in self.moments),
+                          self.over_base(name, condition, "back"))
+        yield table
+
+
+class KernelDensity(Kernel):
+    title = "The memory that zram uses for the same data"
+
+    def tables(self):
+        table = Table("", ("module", None), ("MiB", "{:.1f}"), ("over compressed", "{:.2f} %"),
+                      ("less than in-tree", "{:.2f} %"))
+        for name in self.names:
+            used, over = (self.median(name, self.conditions[0], "zram.used", by)
+                          for by in (None, "zram.compressed"))
+            less = 1 - self.over_base(name, self.conditions[0], "zram.used").median
+            table.add(name, used / MIB, 100 * (over - 1), 100 * less)
+        yield table
+
+
 REPORTS = {
     "free": Free, "cliff": Cliff, "threads": Threads, "latency": Latency, "back": Back,
     "life": Life, "density": Density, "density_zstd": Density, "holes": Holes, "churn": Churn,
-    "compact": Compact, "store": Store,
+    "compact": Compact, "store": Store, "kernel_speed": KernelSpeed, "kernel_pages": KernelPages,
+    "kernel_back": KernelBack, "kernel_density": KernelDensity,
 }
 
 

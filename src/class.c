@@ -32,7 +32,7 @@ static struct geometry geometry_of(size_t size, u32 pages)
 	};
 }
 
-/* Returns the cost of a class: its objects' shares of zspages, and what a partial one idles. */
+/* Returns the cost of a class: its objects' shares of zspages, and what a partial one wastes. */
 static u64 geometry_cost(struct geometry geometry, u64 objects)
 {
 	size_t bytes = geometry.pages * PORT_PAGE_SIZE + descriptor_bytes(geometry);

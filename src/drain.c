@@ -11,7 +11,7 @@
 
 #define DRAIN_SOME 128U /* handles that a caller of pool_malloc() frees before its pool grows */
 #define DRAIN_SLICE_NS 1000000 /* after which the worker does other work in between */
-#define DRAIN_PAUSE_MS 5 /* for others that want the worker's CPU, or the drain mutex */
+#define DRAIN_PAUSE_MS 5 /* for producers on a crowded CPU, or others that want the drain mutex */
 
 /*
  * Frees a batch of what is queued. Returns how many handles: fewer than @most only where a pass
@@ -62,9 +62,7 @@ u32 drain_some(gfp_t flags)
 	return count;
 }
 
-/*
- * Frees all that was queued before the call. Returns how many handles. May sleep; no lock is held.
- */
+/* Frees all that was queued before. Returns how many handles. May sleep; no lock is held. */
 u64 drain_flush(void)
 {
 	u64 until = 0, count = 0;
@@ -82,11 +80,21 @@ u64 drain_flush(void)
 	return count;
 }
 
+/* Looks whether producers are at work, and there is room for what they queue; the worker's. */
+static bool queue_grows(struct queue *queue)
+{
+	u64 pending = queue_pending(queue), queued = READ_ONCE(queue->drained) + pending;
+
+	queue->grows = queued != queue->seen && pending < queue->capacity / 2;
+	queue->seen = queued;
+	return queue->grows;
+}
+
 /* The worker's part of a pass. */
 struct slice {
 	u64 count; /* handles */
 	bool ended; /* the pass has */
-	bool crowded; /* others want the CPU, or the mutex */
+	bool crowded; /* producers want the CPU, or others the mutex */
 };
 
 static struct slice drain_slice(void)
@@ -104,8 +112,7 @@ static struct slice drain_slice(void)
 		port_mutex_unlock(&runtime.queue.drain);
 		cond_resched();
 		slice.crowded = READ_ONCE(runtime.queue.wanted) ||
-				(port_crowded() &&
-				 queue_pending(&runtime.queue) < runtime.queue.capacity / 2);
+				(queue_grows(&runtime.queue) && port_crowded());
 	} while (!slice.ended && !slice.crowded && port_now() - start < DRAIN_SLICE_NS);
 	return slice;
 }

@@ -204,9 +204,7 @@ static inline u32 batch_free_run(struct free_batch *batch, u32 next, u32 *hold)
 	return next;
 }
 
-/*
- * Frees the names of one lock, many under one hold of it, and releases zspages that are empty then.
- */
+/* Frees the names of one lock, many under one hold of it. Releases zspages that are empty then. */
 static void batch_free_lock(struct free_batch *batch, u8 number)
 {
 	struct port_lock *lock = class_lock_at(number);

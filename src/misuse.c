@@ -32,9 +32,7 @@ static const char *name_fault(u64 name)
 	return "stale handle, whose object is long gone:";
 }
 
-/*
- * Tells of a handle that is not that of a live object of the pool. Context: as for misuse_pool().
- */
+/* Tells of a handle that is not a live object's of the pool. Context: as for misuse_pool(). */
 void misuse_handle(struct zs_pool *pool, const char *function, unsigned long handle)
 {
 	misuse_pool(pool, function,

@@ -176,9 +176,7 @@ static void zspage_clear_out(struct zspage *zspage)
 	}
 }
 
-/*
- * Frees a zspage of a class, with the objects that are still there. Returns false if there is none.
- */
+/* Frees a zspage of a class, with the objects that are there. Returns false if there is none. */
 static bool class_clear_out(struct size_class *class, u32 group)
 {
 	struct zspage *zspage;

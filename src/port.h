@@ -49,7 +49,7 @@
  *		port_lane_get(): the caller's lane until port_lane_put(), above 0; 0 for none.
  *		port_lane_claim(): the same, but gives the caller a lane if one is free.
  *		cond_resched(): lets others run; no lock is held.
- *		port_crowded(): others want this CPU, and the worker had better pause.
+ *		port_crowded(): others want this CPU. The worker pauses for producers.
  *		port_may_sleep(flags): what gfp flags say.
  *
  * Chains	struct port_chain: the memory of a zspage, port_chain_bytes(pages) long: in a

@@ -56,6 +56,8 @@ struct queue {
 	struct port_worker *worker;
 	struct port_store *store; /* where segments come from */
 	u32 asleep; /* the worker sleeps, and the next handle wakes it */
+	u64 seen; /* handles ever queued, when the worker looked last; its own, as is the next */
+	bool grows; /* more had come since it looked before */
 
 	atomic64_t pending __attribute__((aligned(PORT_CACHELINE))); /* see QUEUE_LAG */
 	atomic64_t fallbacks[QUEUE_RESULTS]; /* by reason */

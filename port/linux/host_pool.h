@@ -37,13 +37,12 @@ static inline int store_wants(const struct port_store *store)
 }
 
 /*
- * The private word of a page of the store: of which zspage it is, or was a moment ago. Zspage 0 is
- * none: the page waits in a bag. The word is 0 once the page goes back to the page allocator.
+ * The private word of a page of the store: of which zspage it is, or was last; zspage 0 is none. The
+ * word is 0 once the page goes back to the page allocator.
  *
  *   word   0 | zspage 31 | lock 8 | 1
  */
 #define PAGE_WORD_OURS 1UL
-#define PAGE_WORD_FREE PAGE_WORD_OURS
 #define PAGE_WORD_LOCK_SHIFT 1
 #define PAGE_WORD_ZSPAGE_SHIFT 9
 

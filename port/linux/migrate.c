@@ -59,7 +59,7 @@ static int chain_replace(struct zspage *zspage, struct page *from, struct page *
 	bool read;
 
 	if (place == zspage->class->geometry.pages)
-		return -EBUSY;
+		return -EAGAIN;
 	zspage_freeze(zspage);
 	read = chain_page_is_read(zspage, place);
 	if (!read) {
@@ -87,22 +87,20 @@ int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode
 	struct port_store *store = &runtime.zspages.store;
 	unsigned long word = page_private(from);
 	struct zspage *zspage;
-	int error = -EBUSY;
+	int error = -EAGAIN;
 
-	if (word == PAGE_WORD_FREE) {
-		store_give(store, ULONG_MAX, from);
-		runtime_work_in(store_wants(store));
-		word = page_private(from);
-	}
 	if (!word)
 		return 0; /* the page went back to the page allocator: there is nothing to move */
-	if (word == PAGE_WORD_FREE)
-		return -EAGAIN; /* another task has taken it out of a bag, and will put it back */
 	port_lock(class_lock_at(page_word_lock(word)));
 	zspage = word_zspage(word);
 	if (zspage)
 		error = chain_replace(zspage, from, to);
 	port_unlock(class_lock_at(page_word_lock(word)));
+	if (error == -EAGAIN) { /* no zspage has the page: it waits in a bag, or is in between */
+		store_give(store, ULONG_MAX, from);
+		runtime_work_in(store_wants(store));
+		return page_private(from) ? error : 0;
+	}
 	if (error)
 		return error;
 

@@ -8,9 +8,10 @@
  * The shrinker counts what waits in them, and gives it back at once.
  *
  * A page is the store's from the page allocator until it goes back there: counted as NR_ZSPAGES,
- * and movable. Its private word names the zspage that has it, by number; in a bag it names none. A
- * live zspage's chain says which pages it has: migration trusts that alone, under the class lock.
- * What comes to move a page that is in a bag has the bags emptied.
+ * and movable. Its private word names the zspage that had it last, by number. A live zspage's chain
+ * says which pages it has: migration trusts that alone, under the class lock. So a free leaves the
+ * words as they are: to write one is a cache miss. Migration that comes to a page in a bag has the
+ * bags emptied.
  */
 #include <linux/mmzone.h>
 #include <linux/pagemap.h>
@@ -38,7 +39,7 @@ void port_store_init(struct port_store *store)
 /* Makes a page the store's that no zspage has yet. Context: the page is locked. */
 void port_page_own(struct page *page)
 {
-	set_page_private(page, 0);
+	set_page_private(page, PAGE_WORD_OURS);
 	if (IS_ENABLED(CONFIG_COMPACTION))
 		compat_page_movable(page, &port_movable_ops);
 }
@@ -76,7 +77,6 @@ static void bag_put(struct port_store *store, struct page *page)
 	struct page_bag *bag = store->bags;
 
 	port_assert_held(&store->lock);
-	set_page_private(page, PAGE_WORD_FREE);
 	if (bag && bag->count < BAG_ROOM) {
 		bag->page[bag->count++] = page;
 	} else {
@@ -248,14 +248,19 @@ unsigned long store_give(struct port_store *store, unsigned long most, struct pa
 
 int port_store_trim(struct port_store *store, bool all)
 {
-	unsigned long given;
+	unsigned long had, given;
 
 	port_lock(&store->lock);
 	store->asked = false;
 	port_unlock(&store->lock);
-	do
+	do {
+		had = READ_ONCE(store->pages);
 		given = store_give(store, all ? ULONG_MAX : STORE_LEAST, NULL);
-	while (!all && given == STORE_LEAST && !port_crowded());
+		/* Others free at this moment, and want the CPU. */
+		if (port_crowded() &&
+		    (runtime.queue.grows || READ_ONCE(store->pages) + given > had))
+			break;
+	} while (!all && given == STORE_LEAST);
 	return store_wants(store);
 }
 
