@@ -776,10 +776,52 @@ class Compact(Report):
         yield table
 
 
+class Store(Report):
+    title = "A page store, and its parts"
+    calls = ("write", "read")
+    codecs = ("lz4", "zstd")
+
+    def time(self, name, condition, call):
+        """The time for a page, ns; that of all threads together."""
+        return self.median(name, condition, call, "objects")
+
+    def over_parts(self, condition, call):
+        return self.time("zram", condition, call) / self.time("its parts", condition, call)
+
+    def gain(self, name, codec, call):
+        """How much sooner two threads are done than one."""
+        return (self.time(name, f"{codec}, 1 thread", call) /
+                self.time(name, f"{codec}, 2 threads", call))
+
+    def targets(self):
+        for codec in self.codecs:
+            for call in self.calls:
+                yield Target(f"{call}s, {codec}, over the parts' time", "", 1.1,
+                             self.over_parts(f"{codec}, 1 thread", call))
+                yield Target(f"{call}s, {codec}: two threads' pages a second over one's", "", 1.8,
+                             self.gain("zram", codec, call), True)
+
+    def tables(self):
+        for call in self.calls:
+            table = Table(f"The time of a {call}, ns a page: median, least..most", ("by", None),
+                          ("zram", "{:.0f}"), ("its parts", "{:.0f}"), ("over", "{:.2f}"))
+            for condition in self.conditions:
+                table.add(condition, *(self.cost(name, condition, call) for name in self.names),
+                          self.over_parts(condition, call))
+            yield table
+        table = Table("Two threads' pages a second over one's", ("call", None),
+                      ("zram", "{:.2f}"), ("its parts", "{:.2f}"))
+        for codec in self.codecs:
+            for call in self.calls:
+                table.add(f"{call}, {codec}", *(self.gain(name, codec, call)
+                                                for name in self.names))
+        yield table
+
+
 REPORTS = {
     "free": Free, "cliff": Cliff, "threads": Threads, "latency": Latency, "back": Back,
     "life": Life, "density": Density, "density_zstd": Density, "holes": Holes, "churn": Churn,
-    "compact": Compact,
+    "compact": Compact, "store": Store,
 }
 
 

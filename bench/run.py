@@ -228,10 +228,23 @@ def compact():
     )
 
 
+def store():
+    return Bench(
+        "store",
+        [Contender("zram", "zram"), Contender("its parts", "parts")],
+        [
+            Condition(f"{codec}, {threads} thread{'s' * (threads > 1)}", (codec, threads, objects),
+                      7, objects)
+            for codec, objects in (("lz4", 200000), ("zstd", 100000))
+            for threads in (1, 2)
+        ],
+    )
+
+
 BENCHES = {
     make.__name__: make
     for make in (free, cliff, threads, latency, back, life, density, density_zstd, holes, churn,
-                 compact)
+                 compact, store)
 }
 
 

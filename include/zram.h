@@ -196,6 +196,7 @@ int zram_write_page(struct zram *zram, uint64_t index, const void *page);
 int zram_read_page(struct zram *zram, uint64_t index, void *page);
 int zram_slot_free_notify(struct zram *zram, uint64_t index);
 int zram_discard(struct zram *zram, uint64_t index, uint64_t count);
+uint64_t zram_next_data(struct zram *zram, uint64_t index, uint64_t end);
 
 int64_t zram_train_dictionary(const void *pages, size_t count, void *dictionary, size_t capacity);
 

@@ -12,6 +12,9 @@
  *
  * A write is in the store when it is answered, and all connections see it. There is no cache, so a
  * flush has nothing to do. Nothing outlives the server.
+ *
+ * With a file for write-back, a write that meets the limit moves some pages there, and goes on.
+ * Pages that were used since the last round stay, unless there are no others.
  */
 #define NBDKIT_API_VERSION 2
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -22,12 +25,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "zram.h"
 
 #define LOCKS 1024U
+#define ROUND_PAGES 4096 /* that leave memory at once */
 #define MOST_PAGE_SIZE 65536
 
 struct page_lock {
@@ -46,6 +51,9 @@ static struct zram *store;
 static size_t page_size;
 static struct page_lock locks[LOCKS];
 static atomic_bool full; /* a write has failed since pages were last freed */
+static char *backing; /* the file for write-back; NULL: none */
+static pthread_mutex_t round_mutex = PTHREAD_MUTEX_INITIALIZER; /* held by a round of write-back */
+static atomic_uint rounds; /* that made room; written under the mutex */
 
 /*
  * Pages. These functions return 0 or a negative errno.
@@ -113,6 +121,44 @@ static int trim_piece(const struct piece *piece, char *bytes)
 	return piece->length == page_size ? free_page(piece->page) : 0;
 }
 
+/* Moves pages to the file. Returns how many, or a negative errno. */
+static int64_t round_run(void)
+{
+	const struct zram_select idle = {
+		.size = sizeof(idle),
+		.marks = ZRAM_IDLE,
+		.max_pages = ROUND_PAGES,
+	};
+	int64_t pages = zram_writeback(store, &idle);
+
+	/* Each page was used since all were marked: all are marked again. */
+	if (pages == 0) {
+		zram_mark_idle(store, 0);
+		pages = zram_writeback(store, &idle);
+	}
+	zram_compact(store);
+	return pages;
+}
+
+/* Makes room for a write that failed when @seen rounds were over. Returns whether there is some. */
+static bool make_room(unsigned int seen)
+{
+	int64_t pages = 1;
+
+	if (!backing)
+		return false;
+	pthread_mutex_lock(&round_mutex);
+	if (atomic_load(&rounds) == seen) {
+		pages = round_run();
+		if (pages > 0)
+			atomic_fetch_add(&rounds, 1);
+		else if (pages < 0 && !atomic_load(&full))
+			nbdkit_error("writeback=%s: %s", backing, strerror((int)-pages));
+	}
+	pthread_mutex_unlock(&round_mutex);
+	return pages > 0;
+}
+
 /*
  * Requests. These functions return 0, or -1 with the error set, as nbdkit wants it.
  */
@@ -120,7 +166,12 @@ static int trim_piece(const struct piece *piece, char *bytes)
 /* Tells nbdkit of a page that failed. A full disk fails many writes and is told once. */
 static int failed(uint64_t page, int err)
 {
-	if (err != -ENOMEM)
+	if (err == -EIO && backing)
+		nbdkit_error("page %" PRIu64
+			     ": it can't be read, maybe from writeback=%s: write it "
+			     "anew, and look at the device",
+			     page, backing);
+	else if (err != -ENOMEM)
 		nbdkit_error("page %" PRIu64 " is damaged (%s): write it anew, and have this "
 			     "machine's memory tested",
 			     page, strerror(-err));
@@ -146,8 +197,13 @@ static int each_piece(int (*visit)(const struct piece *piece, char *bytes), char
 		size_t at = offset % page_size;
 		size_t room = page_size - at;
 		struct piece piece = { offset / page_size, at, count < room ? count : room };
-		int err = visit(&piece, bytes);
+		unsigned int seen;
+		int err;
 
+		do {
+			seen = atomic_load(&rounds);
+			err = visit(&piece, bytes);
+		} while (err == -ENOMEM && make_room(seen));
 		if (err)
 			return failed(piece.page, err);
 		if (bytes)
@@ -185,6 +241,31 @@ static int disk_trim(void *handle, uint32_t count, uint64_t offset, uint32_t fla
 	(void)handle;
 	(void)flags;
 	return each_piece(trim_piece, NULL, count, offset);
+}
+
+/* Tells which pages read as zeros, and which have data: at least the first such range. */
+static int disk_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+			struct nbdkit_extents *extents)
+{
+	uint64_t at = offset, end = offset + count;
+	uint64_t pages = (end + page_size - 1) / page_size;
+
+	(void)handle;
+	while (at < end) {
+		uint64_t page = at / page_size, next = zram_next_data(store, page, pages);
+		bool data = next == page;
+
+		while (data && next < pages && zram_next_data(store, next, next + 1) == next)
+			next++;
+		next = next * page_size < end ? next * page_size : end;
+		if (nbdkit_add_extent(extents, at, next - at,
+				      data ? 0 : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO) != 0)
+			return -1;
+		if (flags & NBDKIT_FLAG_REQ_ONE)
+			break;
+		at = next;
+	}
+	return 0;
 }
 
 static int disk_flush(void *handle, uint32_t flags)
@@ -274,15 +355,42 @@ static int disk_config(const char *key, const char *value)
 		options.algorithm = value;
 		return 0;
 	}
-	nbdkit_error("%s=%s: no such parameter: size, algorithm, level or limit", key, value);
+	if (strcmp(key, "writeback") == 0) {
+		backing = nbdkit_absolute_path(value);
+		return backing ? 0 : -1;
+	}
+	nbdkit_error("%s=%s: no such parameter: size, algorithm, level, limit or writeback", key,
+		     value);
 	return -1;
 }
 
 static int disk_config_complete(void)
 {
-	if (options.disksize)
+	if (!options.disksize)
+		nbdkit_error("size= is missing: say how large the disk is, like size=1G");
+	else if (backing && !options.mem_limit)
+		nbdkit_error("writeback=%s: limit= is missing: say how much stays in memory",
+			     backing);
+	else
 		return 0;
-	nbdkit_error("size= is missing: say how large the disk is, like size=1G");
+	return -1;
+}
+
+static int set_backing(void)
+{
+	int err = zram_set_backing(store, backing);
+
+	if (!err)
+		return 0;
+	if (err == -ENOENT)
+		nbdkit_error("writeback=%s: there is no such file: make it, like truncate -s 4G %s",
+			     backing, backing);
+	else if (err == -ENOSPC)
+		nbdkit_error("writeback=%s: it has no room for a page: its size says how much goes "
+			     "there",
+			     backing);
+	else
+		nbdkit_error("writeback=%s: %s", backing, strerror(-err));
 	return -1;
 }
 
@@ -298,7 +406,7 @@ static int disk_get_ready(void)
 		pthread_mutex_init(&locks[i].mutex, NULL);
 	store = zram_create(&options);
 	if (store)
-		return 0;
+		return backing ? set_backing() : 0;
 	if (errno == EINVAL)
 		nbdkit_error("algorithm=%s level=%d: libzram has none such: "
 			     "see nbdkit-zsmalloc-plugin(1) for both",
@@ -312,6 +420,7 @@ static int disk_get_ready(void)
 static void disk_unload(void)
 {
 	zram_destroy(store);
+	free(backing);
 }
 
 static struct nbdkit_plugin plugin = {
@@ -323,7 +432,8 @@ static struct nbdkit_plugin plugin = {
 	.config_help = "size=<SIZE>      (required) Size of the disk\n"
 		       "algorithm=<NAME> lz4 (default), lz4hc, zstd or deflate\n"
 		       "level=<N>        Level of the algorithm (default: its own)\n"
-		       "limit=<SIZE>     Memory that the pages may take (default: no limit)",
+		       "limit=<SIZE>     Memory that the pages may take (default: no limit)\n"
+		       "writeback=<FILE> Where pages go at the limit, in place of an error",
 	.config = disk_config,
 	.config_complete = disk_config_complete,
 	.get_ready = disk_get_ready,
@@ -340,6 +450,7 @@ static struct nbdkit_plugin plugin = {
 	.zero = disk_zero,
 	.trim = disk_trim,
 	.flush = disk_flush,
+	.extents = disk_extents,
 };
 
 /* What nbdkit looks for; its header defines the function and declares none. */

@@ -9,9 +9,9 @@
  */
 #include "pool.h"
 
-#define DRAIN_SOME 1024U /* handles that a caller of pool_malloc() frees before its pool grows */
+#define DRAIN_SOME 128U /* handles that a caller of pool_malloc() frees before its pool grows */
 #define DRAIN_SLICE_NS 1000000 /* after which the worker does other work in between */
-#define DRAIN_PAUSE_MS 5 /* for others that want the worker's CPU */
+#define DRAIN_PAUSE_MS 5 /* for others that want the worker's CPU, or the drain mutex */
 
 /*
  * Frees a batch of what is queued. Returns how many handles: fewer than @most only where a pass
@@ -50,13 +50,14 @@ u32 drain_some(gfp_t flags)
 
 	if (!queue_pending(&runtime.queue))
 		return 0;
-	if (port_may_sleep(flags))
+	if (!port_mutex_trylock(&runtime.queue.drain)) {
+		if (!port_may_sleep(flags))
+			return 0;
+		WRITE_ONCE(runtime.queue.wanted, true);
 		port_mutex_lock(&runtime.queue.drain);
-	else if (!port_mutex_trylock(&runtime.queue.drain))
-		return 0;
-	count = drain_batch(DRAIN_SOME);
-	if (!count) /* a pass was under way, and had nothing left */
-		count = drain_batch(DRAIN_SOME);
+	}
+	/* A pass that was under way may have nothing left. */
+	count = drain_batch(DRAIN_SOME) ?: drain_batch(DRAIN_SOME);
 	port_mutex_unlock(&runtime.queue.drain);
 	return count;
 }
@@ -85,7 +86,7 @@ u64 drain_flush(void)
 struct slice {
 	u64 count; /* handles */
 	bool ended; /* the pass has */
-	bool crowded; /* others want the CPU */
+	bool crowded; /* others want the CPU, or the mutex */
 };
 
 static struct slice drain_slice(void)
@@ -102,8 +103,9 @@ static struct slice drain_slice(void)
 		slice.ended = runtime.queue.passes != passes;
 		port_mutex_unlock(&runtime.queue.drain);
 		cond_resched();
-		slice.crowded = port_crowded() &&
-				queue_pending(&runtime.queue) < runtime.queue.capacity / 2;
+		slice.crowded = READ_ONCE(runtime.queue.wanted) ||
+				(port_crowded() &&
+				 queue_pending(&runtime.queue) < runtime.queue.capacity / 2);
 	} while (!slice.ended && !slice.crowded && port_now() - start < DRAIN_SLICE_NS);
 	return slice;
 }
@@ -117,6 +119,7 @@ int drain_work(void)
 	struct queue *queue = &runtime.queue;
 	struct slice slice = drain_slice();
 
+	WRITE_ONCE(queue->wanted, false);
 	if (slice.crowded)
 		return DRAIN_PAUSE_MS;
 	if (!slice.ended)

@@ -3,7 +3,7 @@
  * Storing: pool_malloc(), and what it does when there is no room.
  *
  * A pool does not grow while frees wait: before a class takes a new zspage, some batches of what is
- * pending are freed. Before the call fails, all of it is.
+ * pending are freed. The worker makes way for that. Before the call fails, all that waits is freed.
  */
 #include "pool.h"
 

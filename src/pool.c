@@ -108,14 +108,6 @@ static size_t pool_bytes(const struct class_table *table)
 	return offsetof(struct zs_pool, class) + table->count * sizeof(struct size_class);
 }
 
-static void pool_init(struct zs_pool *pool, const char *name, const struct pool_config *config)
-{
-	for (size_t i = 0; i < POOL_NAME_MAX - 1 && name[i]; i++)
-		pool->name[i] = name[i];
-	pool->misuse_is_fatal = config->misuse_is_fatal;
-	pool->compact_share = config->compact_share;
-}
-
 /* The queue has the largest capacity and the shortest delay of all pools since runtime_init(). */
 static void queue_suit(const struct pool_config *config)
 {
@@ -150,7 +142,10 @@ struct zs_pool *pool_create(const char *name, const struct pool_config *config)
 	if (pool) {
 		pool->table = table;
 		pool->tag = tag;
-		pool_init(pool, name, config);
+		pool->misuse_is_fatal = config->misuse_is_fatal;
+		pool->compact_share = config->compact_share;
+		for (size_t i = 0; i < POOL_NAME_MAX - 1 && name[i]; i++)
+			pool->name[i] = name[i];
 		queue_suit(config);
 		tag_set(tag, pool);
 	}

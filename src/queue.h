@@ -63,6 +63,7 @@ struct queue {
 	struct segment *free; /* kept for when the store has none: zeroed, and in memory */
 	u32 free_count;
 
+	bool wanted; /* a caller waits for the mutex: the worker pauses */
 	struct port_mutex drain; /* protects what follows, and the drain's side of lanes */
 	u32 lane; /* the one that the pass is at; 0 between passes */
 	const struct segment *stop; /* its tail when the pass came to it */

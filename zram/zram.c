@@ -588,3 +588,34 @@ int zram_discard(struct zram *zram, uint64_t index, uint64_t count)
 	zs_free_bulk(zram->pool, handles, nr_handles);
 	return 0;
 }
+
+/**
+ * zram_next_data() - find a page that may have something in it.
+ * @zram: the store
+ * @index: the index to begin with
+ * @end: the index to end before, at most the number of pages
+ *
+ * Pages between @index and the result read as zeros: they are empty, or were written as such. What
+ * other threads do meanwhile may be in the answer or not.
+ *
+ * Context: Any thread. Waits for nothing but another thread that uses the page at this moment.
+ * Return: the least such index; @end if there is none before it.
+ */
+uint64_t zram_next_data(struct zram *zram, uint64_t index, uint64_t end)
+{
+	if (!zram)
+		return end;
+	for (uint64_t i = index; i < end && i < zram->nr_slots; i++) {
+		struct slot *slot = &zram->slots[i];
+		struct entry entry;
+
+		if (slot_is_empty(slot))
+			continue;
+		slot_lock(slot);
+		entry = slot_get(slot);
+		slot_unlock(slot);
+		if (entry_size(&entry) || entry_is_backed(&entry) || entry.word)
+			return i;
+	}
+	return end;
+}

@@ -28,7 +28,7 @@ static void test_waiting_makes_room(void **state)
 	zs_destroy_pool(pool);
 }
 
-#define SOME 1024 /* handles that a call of zs_malloc() frees at a time, at most */
+#define SOME 128 /* handles that a call of zs_malloc() frees at a time, at most */
 
 struct part {
 	struct zs_pool *pool;
@@ -108,6 +108,7 @@ static void test_waits_for_drain(void **state)
 	port_mutex_lock(&runtime.queue.drain);
 	assert_int_equal(pthread_create(&other, NULL, alloc_part, &part), 0);
 	assert_true(wait_for(is_wanted, &runtime.queue.drain.lock));
+	assert_true(READ_ONCE(runtime.queue.wanted)); /* the worker pauses */
 	port_mutex_unlock(&runtime.queue.drain);
 	pthread_join(other, NULL);
 	assert_int_equal(atomic64_read(&all.pool->pages), pages);

@@ -120,6 +120,136 @@ static void a_full_disk_loses_nothing(void **state)
 	server_stop(&server);
 }
 
+#define MOST_EXTENTS 16
+
+/* What the disk says of its pages: lengths and flags in turn. */
+struct extents {
+	size_t count;
+	uint32_t entry[2 * MOST_EXTENTS];
+};
+
+static int keep_extents(void *arg, const char *context, uint64_t offset, uint32_t *entries,
+			size_t count, int *error)
+{
+	struct extents *extents = arg;
+
+	(void)context;
+	(void)offset;
+	(void)error;
+	for (size_t i = 0; i < count && extents->count < 2 * (size_t)MOST_EXTENTS; i++)
+		extents->entry[extents->count++] = entries[i];
+	return 0;
+}
+
+static void disk_tells_what_is_empty(void **state)
+{
+	const char *const parameters[] = { "size=81000", NULL };
+	const uint32_t hole = LIBNBD_STATE_HOLE | LIBNBD_STATE_ZERO;
+	const uint32_t page = (uint32_t)page_size();
+	struct server server = server_start(parameters);
+	struct nbd_handle *nbd = nbd_create();
+	struct extents extents = { 0 };
+	char *bytes = calloc(3, page);
+	const uint32_t expected[] = {
+		2 * page, hole, 2 * page, 0, page, hole, page, 0, 81000 - 6 * page, hole,
+	};
+
+	(void)state;
+	assert_non_null(nbd);
+	assert_non_null(bytes);
+	assert_done(nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION));
+	assert_done(nbd_connect_unix(nbd, server.socket));
+	memset(bytes, 1, 2UL * page);
+	assert_done(nbd_pwrite(nbd, bytes, 3UL * page, 2UL * page, 0));
+	assert_done(nbd_pwrite(nbd, bytes, page, 5UL * page, 0));
+	assert_done(nbd_pwrite(nbd, bytes, page, 7UL * page, 0));
+	assert_done(nbd_trim(nbd, page, 7UL * page, 0));
+	assert_done(nbd_block_status(
+		nbd, 81000, 0,
+		(nbd_extent_callback){ .callback = keep_extents, .user_data = &extents }, 0));
+	assert_int_equal(extents.count, sizeof(expected) / sizeof(expected[0]));
+	assert_memory_equal(extents.entry, expected, sizeof(expected));
+	/* One alone, from the middle of a page. */
+	extents.count = 0;
+	assert_done(nbd_block_status(
+		nbd, 10UL * page, 100,
+		(nbd_extent_callback){ .callback = keep_extents, .user_data = &extents },
+		LIBNBD_CMD_FLAG_REQ_ONE));
+	assert_int_equal(extents.count, 2);
+	assert_int_equal(extents.entry[0], 2 * page - 100);
+	assert_int_equal(extents.entry[1], hole);
+	free(bytes);
+	nbd_close(nbd);
+	server_stop(&server);
+}
+
+/* Makes a file of @mib MiB for write-back, and the parameter that names it. */
+static void backing_make(char *parameter, size_t room, uint64_t mib)
+{
+	char name[] = "/tmp/test-nbdkit-back-XXXXXX";
+	int file = mkstemp(name);
+
+	assert_true(file >= 0);
+	assert_int_equal(ftruncate(file, (off_t)(mib * MIB)), 0);
+	close(file);
+	snprintf(parameter, room, "writeback=%s", name);
+}
+
+static void writes_beyond_the_limit_go_to_the_file(void **state)
+{
+	char writeback[64];
+	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
+	const uint64_t mib = 64;
+	struct server server;
+	struct nbd_handle *nbd;
+	char *bytes = malloc(MIB);
+
+	(void)state;
+	assert_non_null(bytes);
+	backing_make(writeback, sizeof(writeback), mib);
+	server = server_start(parameters);
+	nbd = server_connect(&server);
+	for (uint64_t i = 0; i < mib; i++) {
+		random_fill(bytes, MIB, i);
+		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
+	}
+	assert_holds(nbd, bytes, 0, mib);
+	/* What was overwritten gives its place in the file back. */
+	for (uint64_t i = 0; i < mib; i += 2) {
+		random_fill(bytes, MIB, i);
+		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
+	}
+	assert_holds(nbd, bytes, 0, mib);
+	free(bytes);
+	nbd_close(nbd);
+	server_stop(&server);
+	unlink(strchr(writeback, '/'));
+}
+
+static void a_full_file_loses_nothing(void **state)
+{
+	char writeback[64];
+	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
+	struct server server;
+	struct nbd_handle *nbd;
+	char *bytes = malloc(MIB);
+	uint64_t wrote;
+
+	(void)state;
+	assert_non_null(bytes);
+	backing_make(writeback, sizeof(writeback), 8);
+	server = server_start(parameters);
+	nbd = server_connect(&server);
+	wrote = fill_disk(nbd, bytes);
+	assert_int_equal(nbd_get_errno(), ENOSPC);
+	assert_in_range(wrote, 14, 16);
+	assert_holds(nbd, bytes, 0, wrote);
+	free(bytes);
+	nbd_close(nbd);
+	server_stop(&server);
+	unlink(strchr(writeback, '/'));
+}
+
 struct resident {
 	pid_t pid;
 	uint64_t most;
@@ -192,7 +322,10 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(disk_says_what_it_can),
 		cmocka_unit_test(wrong_parameters_are_refused),
+		cmocka_unit_test(disk_tells_what_is_empty),
 		cmocka_unit_test(a_full_disk_loses_nothing),
+		cmocka_unit_test(writes_beyond_the_limit_go_to_the_file),
+		cmocka_unit_test(a_full_file_loses_nothing),
 		cmocka_unit_test(memory_comes_back),
 	};
 

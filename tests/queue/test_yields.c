@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Contract line 10: a drain works in bounded batches, lets others run between them, and holds no
- * lock then. (Reaches inside: src/pool.h. Wraps sched_yield(), by which a process lets others run.)
+ * lock then. The worker makes way for a caller that waits for it. (Reaches inside: src/pool.h.
+ * Wraps sched_yield(), by which a process lets others run.)
  */
 #include "helpers.h"
 
@@ -72,10 +73,35 @@ static void test_flush(void **state)
 	check_flush(7);
 }
 
+/* The worker stops after a batch, and comes again later, if a caller waits for the drain mutex. */
+static void test_worker_makes_way(void **state)
+{
+	unsigned long *handles;
+	u64 before;
+
+	(void)state;
+	pool = make_lazy_pool();
+	handles = objects_make(pool, 700, OBJECTS);
+	for (size_t i = 0; i < OBJECTS; i++)
+		zs_free_deferred(pool, handles[i]);
+	before = runtime.queue.drained;
+	do { /* the first time it may come to the end of a pass that was under way */
+		WRITE_ONCE(runtime.queue.wanted, true);
+		assert_true(drain_work() > 0);
+		assert_false(runtime.queue.wanted);
+	} while (runtime.queue.drained == before);
+	assert_int_equal(runtime.queue.drained - before, FREE_BATCH);
+	zs_free_deferred_flush(pool);
+	assert_int_equal(zs_get_total_pages(pool), 0);
+	free(handles);
+	zs_destroy_pool(pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_worker_makes_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

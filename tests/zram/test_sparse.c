@@ -52,6 +52,11 @@ static void test_terabyte(void **state)
 			assert_int_equal(zram_read_page(zram, i, page), 0);
 	}
 	assert_int_equal(zram_discard(zram, 1, pages / 64), 0);
+	assert_int_equal(zram_next_data(zram, 0, pages / 64), 0);
+	assert_int_equal(zram_next_data(zram, 1, pages / 64), pages / 64);
+	assert_int_equal(zram_next_data(zram, pages - 9, pages + 9), pages - 1);
+	assert_int_equal(zram_next_data(zram, pages, pages + 9), pages + 9);
+	assert_int_equal(zram_next_data(NULL, 0, 9), 9);
 	assert_true(table_memory(zram) < 8 << 20);
 
 	make_text_page(page, 1);
