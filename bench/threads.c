@@ -78,10 +78,13 @@ static void *refill_share(void *arg)
 	cpu_bind(member->number);
 	for (unsigned int pass = 0; pass < crew->passes; pass++) {
 		struct objects objects = first;
+		uint64_t start;
 
 		objects_store(&objects, crew->subject, stored, count);
 		pthread_barrier_wait(&crew->together);
+		start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		crew->subject->free_all(stored, count);
+		member->cpu += clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 		pthread_barrier_wait(&crew->together);
 		if (member->number == 0)
 			crew->subject->settle();
@@ -135,11 +138,16 @@ static json_t *run_refill(struct crew *crew)
 {
 	struct member member[MOST_THREADS];
 	json_t *figures = json_object();
+	uint64_t cpu = 0;
 
 	crew->passes = (unsigned int)((REFILLED - 1) / crew->corpus->objects + 1);
 	run_all(crew, member, refill_share);
+	for (unsigned int i = 0; i < crew->threads; i++)
+		cpu += member[i].cpu;
 	figure_set(figures, "objects", crew->passes * crew->corpus->objects);
-	crew->subject->freed(figures);
+	figure_set(figures, "caller_cpu", cpu);
+	if (crew->subject->freed)
+		crew->subject->freed(figures);
 	return figures;
 }
 
