@@ -31,8 +31,8 @@ u32 drain_batch(u32 most)
 		return 0;
 	start = port_now();
 	free_batch(batch, count, NULL);
-	atomic64_sub(count, &queue->pending);
 	WRITE_ONCE(queue->drained, queue->drained + count);
+	atomic64_sub(count, &queue->pending); /* pairs with queue_pending(): it has been drained */
 	WRITE_ONCE(queue->drains, queue->drains + 1);
 	took = port_now() - start;
 	if (took > queue->longest_ns)
@@ -120,10 +120,8 @@ int drain_work(void)
 	struct slice slice = drain_slice();
 
 	WRITE_ONCE(queue->wanted, false);
-	if (slice.crowded)
-		return DRAIN_PAUSE_MS;
-	if (!slice.ended)
-		return 0;
+	if (slice.crowded || !slice.ended)
+		return slice.crowded ? DRAIN_PAUSE_MS : 0;
 	if (!slice.count) {
 		if (READ_ONCE(queue->asleep))
 			return -1;
