@@ -17,7 +17,6 @@
 #define COMPACT_SPARSE 64 /* a pool is sparse when compaction would free one page of this number, */
 #define COMPACT_LEAST (4UL << 20) /* and this number of bytes */
 #define COMPACT_MOMENT_NS 2000000 /* the worker compacts a pool so long before it pauses */
-#define COMPACT_RUN 64 /* zspages that a caller empties before it lets others run */
 #define COMPACT_TRIES 64 /* zspages that could not be emptied before a class is left alone */
 /* A pool shrinks when one object of this number went since the last look. */
 #define COMPACT_SHRINKS 64
@@ -179,20 +178,19 @@ static void class_settle(struct size_class *class, u64 *freed)
 	port_unlock(class->lock);
 }
 
-static void class_compact(struct size_class *class, u64 *freed)
+static void class_compact(struct size_class *class, u64 most, u64 *freed)
 {
 	u64 before = *freed;
 	u32 failed = 0;
 
 	/* A process that yields on a busy machine gets the CPU back after milliseconds. */
-	for (u32 done = 1; failed < COMPACT_TRIES; done++) {
+	for (u32 done = 1; failed < COMPACT_TRIES && (s64)*freed < (s64)most; done++) {
 		enum compacted compacted = class_compact_one(class, failed, freed);
 
 		if (compacted == COMPACTED_NONE)
 			break;
-		if (compacted == COMPACTED_PART)
-			failed++;
-		if (done % COMPACT_RUN == 0)
+		failed += compacted == COMPACTED_PART;
+		if (done % POOL_RUN == 0)
 			cond_resched();
 	}
 	class_settle(class, freed);
@@ -203,8 +201,7 @@ static void class_compact(struct size_class *class, u64 *freed)
 /* Counts the pages that compaction freed: what it moved may have taken more than it gave. */
 static u64 count_freed(struct zs_pool *pool, u64 freed)
 {
-	if ((s64)freed <= 0)
-		return 0;
+	freed = (s64)freed > 0 ? freed : 0;
 	atomic64_add(freed, &pool->pages_compacted);
 	return freed;
 }
@@ -225,6 +222,17 @@ u64 pool_reclaimable(const struct zs_pool *pool)
 	return pages;
 }
 
+/* Moves objects together till that has freed @most pages, if it can. Returns how many it did. */
+u64 pool_compact_pages(struct zs_pool *pool, u64 most)
+{
+	u64 freed = 0;
+
+	for (u32 i = 0; i < pool->table->count && (s64)freed < (s64)most; i++)
+		if (pool_class(pool, i))
+			class_compact(&pool->class[i], most, &freed);
+	return count_freed(pool, freed);
+}
+
 /**
  * pool_compact() - move objects together and give back the pages that this frees.
  * @pool: the pool
@@ -236,15 +244,12 @@ u64 pool_reclaimable(const struct zs_pool *pool)
  */
 unsigned long pool_compact(struct zs_pool *pool)
 {
-	u64 freed = 0;
+	u64 freed;
 
 	if (!pool_given(pool, "zs_compact"))
 		return 0;
 	drain_flush();
-	for (u32 i = 0; i < pool->table->count; i++)
-		if (pool_class(pool, i))
-			class_compact(&pool->class[i], &freed);
-	freed = count_freed(pool, freed);
+	freed = pool_compact_pages(pool, 1ULL << 62 /* all */);
 	port_assert(!pool_fault(pool));
 	runtime_work_in(port_store_trim(&runtime.zspages.store, true));
 	return (unsigned long)freed;
@@ -296,18 +301,6 @@ static int pool_compact_some(struct zs_pool *pool)
 }
 
 /*
- * Looks at a pool that asked for it. Returns the milliseconds until the next look, or -1 for none.
- */
-static int pool_look(struct zs_pool *pool)
-{
-	int again = pool_shrinks(pool) ? POOL_LOOK_MS : pool_compact_some(pool);
-
-	if (again < 0)
-		pool->compact_seen = 0;
-	return again;
-}
-
-/*
  * Compacts the pools that have become sparse, for a moment each; the worker's. Returns the
  * milliseconds after which to call again, or -1 if no pool needs it. May sleep; no lock is held.
  */
@@ -318,6 +311,7 @@ int compact_work(void)
 	for (u32 tag = 0; tag < HANDLE_TAGS; tag++) {
 		atomic64_t *word = &runtime.sparse[tag / 64];
 		u64 bit = 1ULL << tag % 64;
+		struct zs_pool *pool;
 		int again = -1;
 
 		if (!atomic64_read(word))
@@ -327,10 +321,13 @@ int compact_work(void)
 		/* A zspage that becomes half empty from now on asks anew. */
 		atomic64_fetch_andnot(bit, word);
 		port_mutex_lock(&runtime.registry);
-		if (pool_at(tag))
-			again = pool_look(pool_at(tag));
+		pool = pool_at(tag);
+		if (pool)
+			again = pool_shrinks(pool) ? POOL_LOOK_MS : pool_compact_some(pool);
 		if (again >= 0)
 			atomic64_fetch_or(bit, word);
+		else if (pool)
+			pool->compact_seen = 0;
 		port_mutex_unlock(&runtime.registry);
 		if (again >= 0 && (soonest < 0 || again < soonest))
 			soonest = again;

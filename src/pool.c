@@ -207,8 +207,9 @@ void pool_destroy(struct zs_pool *pool)
 	port_assert(!pool_fault(pool));
 	for (u32 i = 0; i < pool->table->count; i++)
 		for (u32 group = 0; pool_class(pool, i) && group <= ZS_FULL; group++)
-			while (class_clear_out(&pool->class[i], group))
-				;
+			for (u32 done = 1; class_clear_out(&pool->class[i], group); done++)
+				if (done % POOL_RUN == 0)
+					cond_resched();
 	tag_put(pool);
 	port_free(pool, pool_bytes(pool->table));
 }

@@ -28,6 +28,7 @@
 #define POOL_DEFERRED_BUDGET (16UL << 30)
 #define POOL_DEFERRED_DELAY_MS 10
 #define POOL_COMPACT_SHARE 10 /* per cent of a CPU */
+#define POOL_RUN 64 /* zspages that a caller empties before it lets others run */
 #define POOL_LOOK_MS 100 /* between two looks at a pool that shrinks */
 
 struct pool_config {
@@ -82,6 +83,7 @@ int drain_work(void);
 unsigned long pool_malloc(struct zs_pool *pool, size_t size, gfp_t flags, int nid);
 
 /* compact.c */
+u64 pool_compact_pages(struct zs_pool *pool, u64 most);
 unsigned long pool_compact(struct zs_pool *pool);
 int compact_work(void);
 u64 pool_reclaimable(const struct zs_pool *pool);
