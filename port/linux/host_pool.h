@@ -26,21 +26,31 @@ void migrate_exit(void);
 /* Pages of the store: see store.c. */
 void port_page_own(struct page *page);
 void port_page_disown(struct page *page);
+unsigned long store_give(struct port_store *store, unsigned long most, struct page *mine);
+
+#define STORE_DELAY_MS 10 /* the worker starts at most so long after pages came free */
+
+/* Returns the milliseconds within which the store wants a trim, or -1 for none. */
+static inline int store_wants(const struct port_store *store)
+{
+	return READ_ONCE(store->pages) ? STORE_DELAY_MS : -1;
+}
 
 /*
- * The private word of a page of the store: of which zspage it is, or was a moment ago. It is 0
- * while the page waits in a bag.
+ * The private word of a page of the store: of which zspage it is, or was a moment ago. Zspage 0 is
+ * none: the page waits in a bag. The word is 0 once the page goes back to the page allocator.
  *
  *   word   0 | zspage 31 | lock 8 | 1
  */
-#define PAGE_WORD_NAMED 1UL
+#define PAGE_WORD_OURS 1UL
+#define PAGE_WORD_FREE PAGE_WORD_OURS
 #define PAGE_WORD_LOCK_SHIFT 1
 #define PAGE_WORD_ZSPAGE_SHIFT 9
 
 static inline unsigned long page_word_make(u8 lock, u32 number)
 {
 	return (unsigned long)number << PAGE_WORD_ZSPAGE_SHIFT |
-	       (unsigned long)lock << PAGE_WORD_LOCK_SHIFT | PAGE_WORD_NAMED;
+	       (unsigned long)lock << PAGE_WORD_LOCK_SHIFT | PAGE_WORD_OURS;
 }
 
 static inline u8 page_word_lock(unsigned long word)

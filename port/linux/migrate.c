@@ -7,7 +7,7 @@
  * The word is a hint. The lock that it names keeps the zspage of a ref that is live and has that
  * lock. Then the chain says whether the page is there. The mover freezes the zspage as compaction
  * does: see read.h. If no reader is at an object in the page, the page's bytes move. Handles name
- * slots, and never notice.
+ * slots, and never notice. A page that waits in a bag goes back to the page allocator instead.
  */
 #include <linux/highmem.h>
 #include <linux/vmstat.h>
@@ -84,12 +84,20 @@ static void putback_page(struct page *page)
 
 int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode)
 {
+	struct port_store *store = &runtime.zspages.store;
 	unsigned long word = page_private(from);
 	struct zspage *zspage;
 	int error = -EBUSY;
 
+	if (word == PAGE_WORD_FREE) {
+		store_give(store, ULONG_MAX, from);
+		runtime_work_in(store_wants(store));
+		word = page_private(from);
+	}
 	if (!word)
-		return -EBUSY; /* freed since it was isolated */
+		return 0; /* the page went back to the page allocator: there is nothing to move */
+	if (word == PAGE_WORD_FREE)
+		return -EAGAIN; /* another task has taken it out of a bag, and will put it back */
 	port_lock(class_lock_at(page_word_lock(word)));
 	zspage = word_zspage(word);
 	if (zspage)
@@ -98,7 +106,7 @@ int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode
 	if (error)
 		return error;
 
-	atomic64_inc(&runtime.zspages.store.migrated);
+	atomic64_inc(&store->migrated);
 	inc_zone_page_state(to, NR_ZSPAGES);
 	dec_zone_page_state(from, NR_ZSPAGES);
 	port_page_disown(from);

@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The module's pools, and the shrinker that asks all of them for memory. It drains, gives free
- * pages back at once, and moves objects together where that frees pages.
+ * The module's pools, and the shrinker that asks all of them for memory. It gives free pages back
+ * at once, drains, and moves objects together where that frees pages, as far as it is asked.
  */
-#include <linux/rwsem.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 
 #include "host_pool.h"
 
 /* What the kernel keeps for a pool beside it. */
 struct host_pool {
-	struct host_pool *next;
+	struct list_head list;
 	struct zs_pool *pool;
 	struct dentry *debugfs;
 };
 
-/*
- * A reader of the lock keeps the list and its pools. Tasks that reclaim are readers: they work side
- * by side, for a task that finds nothing to do takes it that there is no memory. A holder allocates
- * nothing.
- */
-static struct host_pool *pools;
-static DECLARE_RWSEM(pools_lock);
+/* The lock keeps the list and its pools. A holder allocates nothing, as reclaim takes it, too. */
+static LIST_HEAD(pools);
+static DEFINE_MUTEX(pools_lock);
 static struct shrinker *pools_shrinker;
 
 struct zs_pool *host_create_pool(const char *name)
@@ -37,34 +34,22 @@ struct zs_pool *host_create_pool(const char *name)
 		return NULL;
 	}
 	host->debugfs = debugfs_add_pool(host->pool);
-	down_write(&pools_lock);
-	host->next = pools;
-	pools = host;
-	up_write(&pools_lock);
+	mutex_lock(&pools_lock);
+	list_add(&host->list, &pools);
+	mutex_unlock(&pools_lock);
 	return host->pool;
-}
-
-/* Takes a pool off the list: the shrinker is done with it. */
-static struct host_pool *host_take(const struct zs_pool *pool)
-{
-	struct host_pool **place = &pools, *host;
-
-	down_write(&pools_lock);
-	while (*place && (*place)->pool != pool)
-		place = &(*place)->next;
-	host = *place;
-	if (host)
-		*place = host->next;
-	up_write(&pools_lock);
-	return host;
 }
 
 void host_destroy_pool(struct zs_pool *pool)
 {
-	struct host_pool *host = host_take(pool);
+	struct host_pool *host;
 
-	if (WARN_ON(!host))
-		return;
+	mutex_lock(&pools_lock);
+	list_for_each_entry (host, &pools, list)
+		if (host->pool == pool)
+			break;
+	list_del(&host->list);
+	mutex_unlock(&pools_lock);
 	debugfs_remove_pool(host->debugfs);
 	pool_destroy(pool);
 	kfree(host);
@@ -75,44 +60,55 @@ unsigned long host_pages_compacted(const struct zs_pool *pool)
 	return (unsigned long)atomic64_read(&pool->pages_compacted);
 }
 
-/* Returns the pages that can come free. What waits counts as some two objects to a page. */
+/*
+ * Returns the pages that can come free. What waits counts as some two objects to a page. While
+ * another task is at work it is not known: that is 0.
+ */
 static unsigned long count_objects(struct shrinker *shrinker, struct shrink_control *control)
 {
 	u64 pages = READ_ONCE(runtime.zspages.store.pages) +
 		    DIV_ROUND_UP_ULL(queue_pending(&runtime.queue), 2);
+	struct host_pool *host;
 
-	down_read(&pools_lock);
-	for (struct host_pool *host = pools; host; host = host->next)
+	if (!mutex_trylock(&pools_lock))
+		return 0;
+	list_for_each_entry (host, &pools, list)
 		pages += pool_reclaimable(host->pool);
-	up_read(&pools_lock);
+	mutex_unlock(&pools_lock);
 	return pages ? (unsigned long)pages : SHRINK_EMPTY;
 }
 
-/* Returns the pages of all pools, free ones too. */
-static u64 pages_held(void)
-{
-	u64 pages = READ_ONCE(runtime.zspages.store.pages);
-
-	lockdep_assert_held(&pools_lock);
-	for (struct host_pool *host = pools; host; host = host->next)
-		pages += (u64)atomic64_read(&host->pool->pages);
-	return pages;
-}
-
+/*
+ * Returns how many pages the call gave back to the page allocator: at most as many as it was asked
+ * for. It looks at two handles for each, and leaves the rest to the next call. One task works at a
+ * time, for a moment; the others do not wait for it.
+ */
 static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_control *control)
 {
-	u64 before, after;
+	unsigned long most = control->nr_to_scan, handles = 0, freed;
+	struct port_store *store = &runtime.zspages.store;
+	struct host_pool *host;
+	u32 count = 1;
 
-	down_read(&pools_lock);
-	before = pages_held();
-	drain_flush();
-	for (struct host_pool *host = pools; host; host = host->next)
+	if (!mutex_trylock(&pools_lock))
+		return SHRINK_STOP;
+	freed = store_give(store, most, NULL);
+	while (count && freed < most && handles < 2 * most) {
+		count = drain_some(GFP_KERNEL);
+		handles += count;
+		freed += store_give(store, most - freed, NULL);
+	}
+	list_rotate_left(&pools); /* another is the first to have its objects moved */
+	list_for_each_entry (host, &pools, list) {
+		if (count || freed >= most) /* what waits is not worth moving */
+			break;
 		if (pool_reclaimable(host->pool))
-			pool_compact(host->pool);
-	runtime_work_in(port_store_trim(&runtime.zspages.store, true));
-	after = pages_held();
-	up_read(&pools_lock);
-	return before > after ? (unsigned long)(before - after) : SHRINK_STOP;
+			pool_compact_pages(host->pool, most - freed);
+		freed += store_give(store, most - freed, NULL);
+	}
+	runtime_work_in(store_wants(store));
+	mutex_unlock(&pools_lock);
+	return freed || handles ? freed : SHRINK_STOP;
 }
 
 int pools_init(void)

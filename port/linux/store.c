@@ -8,8 +8,9 @@
  * The shrinker counts what waits in them, and gives it back at once.
  *
  * A page is the store's from the page allocator until it goes back there: counted as NR_ZSPAGES,
- * and movable. Its private word names the zspage that has it, by number; in a bag it is 0. A live
- * zspage's chain says which pages it has: migration trusts that alone, under the class lock.
+ * and movable. Its private word names the zspage that has it, by number; in a bag it names none. A
+ * live zspage's chain says which pages it has: migration trusts that alone, under the class lock.
+ * What comes to move a page that is in a bag has the bags emptied.
  */
 #include <linux/mmzone.h>
 #include <linux/pagemap.h>
@@ -17,8 +18,8 @@
 
 #include "host_pool.h"
 
-#define STORE_DELAY_MS 10 /* the worker starts at most so long after pages came free */
-#define STORE_LEAST 4 /* bags that are emptied even on a crowded CPU: a batch fills as many */
+#define STORE_BATCH 64UL /* pages that go back at once */
+#define STORE_LEAST 2048UL /* pages that go back even on a crowded CPU: a batch frees as many */
 
 /* Free pages; the bag is the first of them. */
 struct page_bag {
@@ -75,7 +76,7 @@ static void bag_put(struct port_store *store, struct page *page)
 	struct page_bag *bag = store->bags;
 
 	port_assert_held(&store->lock);
-	set_page_private(page, 0);
+	set_page_private(page, PAGE_WORD_FREE);
 	if (bag && bag->count < BAG_ROOM) {
 		bag->page[bag->count++] = page;
 	} else {
@@ -105,9 +106,9 @@ static struct page *page_new(gfp_t flags, int nid)
 	return page;
 }
 
-/* Fills the front of a chain from the bags. Returns how many pages there were. */
-static unsigned int chain_fill(struct port_store *store, struct port_chain *chain,
-			       unsigned int pages, int nid)
+/* Takes pages of a node, or any, out of the bags. Returns how many there were. */
+static unsigned int pages_take(struct port_store *store, struct page **page, unsigned int pages,
+			       int nid)
 {
 	unsigned int have;
 
@@ -115,18 +116,26 @@ static unsigned int chain_fill(struct port_store *store, struct port_chain *chai
 		return 0;
 	port_lock(&store->lock);
 	for (have = 0; have < pages; have++) {
-		chain->page[have] = bag_take(store, nid);
-		if (!chain->page[have])
+		page[have] = bag_take(store, nid);
+		if (!page[have])
 			break;
 	}
 	port_unlock(&store->lock);
 	return have;
 }
 
+static void pages_put(struct port_store *store, struct page **page, unsigned int pages)
+{
+	port_lock(&store->lock);
+	for (unsigned int i = 0; i < pages; i++)
+		bag_put(store, page[i]);
+	port_unlock(&store->lock);
+}
+
 bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsigned int pages,
 		      gfp_t flags, int nid)
 {
-	unsigned int have = chain_fill(store, chain, pages, nid);
+	unsigned int have = pages_take(store, chain->page, pages, nid);
 
 	for (; have < pages; have++) {
 		chain->page[have] = page_new(flags, nid);
@@ -136,10 +145,7 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 	if (have == pages)
 		return true;
 	/* The caller does not hear that the store wants a trim: the next free does. */
-	port_lock(&store->lock);
-	while (have)
-		bag_put(store, chain->page[--have]);
-	port_unlock(&store->lock);
+	pages_put(store, chain->page, have);
 	return false;
 }
 
@@ -179,20 +185,19 @@ void port_page_free(struct port_store *store, struct port_page *page)
 }
 
 /*
- * Disowns pages. Returns how many, first in @page. Behind them are those that are locked at the
- * moment; with @wait there are none.
+ * Disowns pages that no other task has locked; the caller has locked @mine. Returns how many, first
+ * in @page.
  */
-static unsigned int pages_disown(struct page **page, unsigned int count, bool wait)
+static unsigned int pages_disown(struct page **page, unsigned int count, const struct page *mine)
 {
 	unsigned int own = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
-		if (wait)
-			lock_page(page[i]);
-		else if (!trylock_page(page[i]))
+		if (page[i] != mine && !trylock_page(page[i]))
 			continue;
 		port_page_disown(page[i]);
-		unlock_page(page[i]);
+		if (page[i] != mine)
+			unlock_page(page[i]);
 		swap(page[own], page[i]);
 		own++;
 	}
@@ -212,85 +217,53 @@ static void pages_account(struct page **page, unsigned int count)
 }
 
 /*
- * Gives pages back to the page allocator. Returns whether some were locked: they are in bags again.
+ * Gives free pages back to the page allocator, at most @most. Returns how many.
+ * - The caller has locked @mine, unless it is NULL. Other pages that are locked go to bags again: a
+ *   task that moves pages, and needs memory, may be what has locked them.
+ * - A caller beside the worker has it come for what is left: see store_wants().
  */
-static bool pages_release(struct port_store *store, struct page **page, unsigned int count,
-			  bool wait)
+unsigned long store_give(struct port_store *store, unsigned long most, struct page *mine)
 {
-	unsigned int own = pages_disown(page, count, wait);
+	unsigned long left = min(most, READ_ONCE(store->pages)), given = 0;
+	struct page *page[STORE_BATCH];
 
-	if (own) {
-		pages_account(page, own);
-		release_pages(page, (int)own);
-	}
-	if (own == count)
-		return false;
-	port_lock(&store->lock);
-	for (unsigned int i = own; i < count; i++)
-		bag_put(store, page[i]);
-	port_unlock(&store->lock);
-	return true;
-}
+	while (left) {
+		unsigned int count = pages_take(store, page, min(left, STORE_BATCH), NUMA_NO_NODE);
+		unsigned int own = pages_disown(page, count, mine);
 
-/* Takes back bags that there is no time to empty. */
-static void bags_return(struct port_store *store, struct page_bag *bags)
-{
-	struct page_bag *last = bags;
-	unsigned long pages = bags->count + 1;
-
-	for (; last->next; last = last->next)
-		pages += last->next->count + 1;
-	port_lock(&store->lock);
-	last->next = store->bags;
-	store->bags = bags;
-	WRITE_ONCE(store->pages, store->pages + pages);
-	port_unlock(&store->lock);
-}
-
-/*
- * Empties all bags; if @politely, as long as the CPU is not crowded. Waits for locked pages if
- * @wait. Returns whether there are pages in bags again.
- */
-static bool bags_release(struct port_store *store, bool wait, bool politely)
-{
-	unsigned int emptied = 0;
-	struct page_bag *bag;
-	bool busy = false;
-
-	port_lock(&store->lock);
-	bag = store->bags;
-	store->bags = NULL;
-	WRITE_ONCE(store->pages, 0);
-	store->asked = false;
-	port_unlock(&store->lock);
-
-	while (bag) {
-		struct page_bag *next = bag->next;
-		struct page *page = virt_to_page(bag);
-
-		busy |= pages_release(store, bag->page, (unsigned int)bag->count, wait);
-		busy |= pages_release(store, &page, 1, wait);
-		bag = next;
-		cond_resched();
-		if (politely && ++emptied >= STORE_LEAST && bag && port_crowded()) {
-			bags_return(store, bag);
-			return true;
+		if (!count)
+			break;
+		if (own) {
+			pages_account(page, own);
+			release_pages(page, (int)own);
 		}
+		if (own < count)
+			pages_put(store, page + own, count - own);
+		left -= count;
+		given += own;
+		cond_resched();
 	}
-	return busy;
+	return given;
 }
 
-/*
- * Does not wait for the lock of a page: a caller that moves pages, and needs memory, may hold it.
- */
 int port_store_trim(struct port_store *store, bool all)
 {
-	return bags_release(store, false, !all) ? STORE_DELAY_MS : -1;
+	unsigned long given;
+
+	port_lock(&store->lock);
+	store->asked = false;
+	port_unlock(&store->lock);
+	do
+		given = store_give(store, all ? ULONG_MAX : STORE_LEAST, NULL);
+	while (!all && given == STORE_LEAST && !port_crowded());
+	return store_wants(store);
 }
 
+/* Waits for pages that are locked. */
 void port_store_destroy(struct port_store *store)
 {
-	bags_release(store, true, false);
+	while (READ_ONCE(store->pages))
+		store_give(store, ULONG_MAX, NULL);
 }
 
 /* Returns how many bytes of a range lie in the page where it begins. */

@@ -91,7 +91,7 @@ static void notrace on_migrate(unsigned long ip, unsigned long parent, struct ft
 {
 	unsigned long word = page_private((struct page *)ftrace_regs_get_argument(regs, 1));
 
-	if (!word || word & PAGE_WORD_NAMED)
+	if (!word || word & PAGE_WORD_OURS)
 		go_on(ops, regs);
 }
 
