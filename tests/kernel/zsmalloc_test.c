@@ -4,9 +4,9 @@
  * which report in KTAP; it fails to load if one of them failed. Some tests ask a shell what debugfs
  * shows: it is mounted, and there are awk, head, sed and tr.
  *
- * With the parameter "failing" it runs only the tests that have allocations fail. They need a
- * kernel that can do that (CONFIG_FAIL_PAGE_ALLOC), with one zone and no other pool in use. Frees
- * must not be deferred.
+ * With the parameter "only" it runs the test of that name alone. With "failing" it runs only the
+ * tests that have allocations fail. They need a kernel that can do that (CONFIG_FAIL_PAGE_ALLOC),
+ * with one zone and no other pool in use. Frees must not be deferred.
  */
 #define pr_fmt(fmt) fmt
 
@@ -42,6 +42,9 @@
 
 static bool failing;
 module_param(failing, bool, 0);
+
+static char *only;
+module_param(only, charp, 0);
 
 static unsigned char *buffer; /* of two pages: what is written, and room for what is read */
 
@@ -493,6 +496,243 @@ static bool pages_become(unsigned long pages)
 	return false;
 }
 
+#ifdef CONFIG_CONTIG_ALLOC
+/* Takes a page from whatever has it, as long as its contents can move. Returns 0 or an error. */
+static int page_want(unsigned long pfn)
+{
+#ifdef ACR_FLAGS_NONE
+	return alloc_contig_range(pfn, pfn + 1, ACR_FLAGS_NONE, GFP_KERNEL | __GFP_NOWARN);
+#else
+	return alloc_contig_range(pfn, pfn + 1, MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN);
+#endif
+}
+
+/* Returns the number of the page that an object of a page has. */
+static unsigned long object_pfn(struct zs_pool *pool, unsigned long handle)
+{
+#if HAVE_MAP
+	unsigned long pfn = page_to_pfn(virt_to_page(zs_map_object(pool, handle, ZS_MM_RO)));
+
+	zs_unmap_object(pool, handle);
+#else
+	void *object = zs_obj_read_begin(pool, handle, PAGE_SIZE, buffer);
+	unsigned long pfn = page_to_pfn(virt_to_page(object));
+
+	zs_obj_read_end(pool, handle, PAGE_SIZE, object);
+#endif
+	return pfn;
+}
+
+/*
+ * Pages that were freed just now come when a caller wants just them. The kernel may have reasons of
+ * its own to refuse one: then it does so after the worker has been there, too.
+ */
+static bool test_wanted(struct zs_pool *pool)
+{
+	const size_t count = 4096, step = 16;
+	unsigned long *handles = kvcalloc(count, sizeof(*handles), GFP_KERNEL);
+	unsigned int came = 0, late = 0;
+
+	CHECK(handles);
+	for (size_t i = 0; i < count; i++) {
+		handles[i] = object_new_with(pool, PAGE_SIZE, GFP_HIGHUSER_MOVABLE);
+		CHECK(!IS_ERR_VALUE(handles[i]));
+	}
+	for (size_t i = 0; i < count; i += step) {
+		unsigned long pfn = object_pfn(pool, handles[i]);
+		bool first;
+
+		zs_free_deferred(pool, handles[i]);
+		zs_free_deferred_flush(pool);
+		handles[i] = 0;
+		first = !page_want(pfn);
+		if (!first) {
+			msleep(50);
+			if (page_want(pfn))
+				continue;
+		}
+		free_contig_range(pfn, 1);
+		came += first;
+		late += !first;
+	}
+	for (size_t i = 0; i < count; i++)
+		zs_free(pool, handles[i]);
+	kvfree(handles);
+	zs_free_deferred_flush(pool);
+	pr_info("# wanted: of %zu free pages %u came at once, %u later\n", count / step, came,
+		late);
+	CHECK(came > 10 * late);
+	CHECK(is_empty());
+	return true;
+}
+#endif
+
+static int compete(void *arg)
+{
+	while (!kthread_should_stop())
+		cond_resched();
+	return 0;
+}
+
+#define DESTROY_NS (150ULL * NSEC_PER_MSEC) /* of a CPU: much more than it has at a time */
+
+/*
+ * Lets others have the CPU while it destroys a pool with many objects. The pool gets larger till
+ * its end takes long enough to be interrupted some times.
+ */
+static bool test_destroy_yields(struct zs_pool *unused)
+{
+	struct task_struct *other = kthread_create(compete, NULL, "zs_compete");
+	unsigned long switches = 0;
+	u64 took = 0;
+
+	CHECK(!IS_ERR(other));
+	kthread_bind(other, raw_smp_processor_id());
+	CHECK(!set_cpus_allowed_ptr(current, cpumask_of(task_cpu(other))));
+	wake_up_process(other);
+	for (size_t count = 1 << 20; took < DESTROY_NS && count <= 8 << 20; count *= 2) {
+		struct zs_pool *pool = zs_create_pool("ktap_yields");
+
+		CHECK(pool);
+		for (size_t i = 0; i < count; i++) {
+			if (IS_ERR_VALUE(object_new(pool, 16)))
+				break;
+			if (i % 1024 == 0)
+				cond_resched();
+		}
+		switches = current->nvcsw + current->nivcsw;
+		took = current->se.sum_exec_runtime;
+		zs_destroy_pool(pool);
+		took = current->se.sum_exec_runtime - took;
+		switches = current->nvcsw + current->nivcsw - switches;
+	}
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+	kthread_stop(other);
+	pr_info("# destroy: gave way %lu times in %llu ms\n", switches, took / NSEC_PER_MSEC);
+	CHECK(switches >= 3); /* without, it gives way to what it waits for */
+	return true;
+}
+
+/* Frees three objects in four. */
+static void thin_out(struct zs_pool *pool, unsigned long *handles, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (i % 4 == 0)
+			continue;
+		zs_free(pool, handles[i]);
+		handles[i] = 0;
+	}
+}
+
+/* A pool that becomes sparse again and again does not keep another from being compacted. */
+static bool test_fair(struct zs_pool *pool)
+{
+	const size_t count = 8192, size = 2000;
+	struct zs_pool *busy = zs_create_pool("ktap_busy");
+	unsigned long *one = objects_new(pool, count, size), *two;
+	struct zs_pool_stats stats;
+	u64 end = get_jiffies_64() + msecs_to_jiffies(DEADLINE_MS);
+
+	CHECK(busy);
+	two = objects_new(busy, count, size);
+	CHECK(one && two);
+	thin_out(pool, one, count);
+	do {
+		bool made = true;
+
+		thin_out(busy, two, count);
+		for (size_t i = 0; i < count; i++) {
+			if (!two[i])
+				two[i] = object_new(busy, size);
+			made &= !IS_ERR_VALUE(two[i]);
+		}
+		CHECK(made);
+		cond_resched();
+		zs_pool_stats(pool, &stats);
+	} while (!atomic_long_read(&stats.pages_compacted) && get_jiffies_64() < end);
+	for (size_t i = 0; i < count; i++) {
+		zs_free(pool, one[i]);
+		zs_free(busy, two[i]);
+	}
+	kvfree(one);
+	kvfree(two);
+	zs_destroy_pool(busy);
+	CHECK(atomic_long_read(&stats.pages_compacted) > 0);
+	return true;
+}
+
+#define LIVE 1500 /* objects of each thread of test_limit() */
+
+/* What each thread of test_limit() does, and the largest total that it has seen. */
+struct overwriter {
+	struct zs_pool *pool;
+	unsigned long *handles;
+	unsigned long most, failed;
+	struct completion done;
+};
+
+/* Overwrites its objects, as zram does, and may not sleep while it does one. */
+static int overwrite(void *arg)
+{
+	struct overwriter *writer = arg;
+
+	for (u32 step = 0; step < 40 * LIVE; step++) {
+		unsigned long *handle = &writer->handles[(step * 2654435761U >> 8) % LIVE];
+		unsigned long total;
+
+		local_bh_disable();
+		zs_free_deferred(writer->pool, *handle);
+		*handle = object_new_with(writer->pool, PAGE_SIZE, GFP_NOWAIT | __GFP_NOWARN);
+		total = zs_get_total_pages(writer->pool);
+		local_bh_enable();
+		writer->most = max(writer->most, total);
+		if (IS_ERR_VALUE(*handle)) {
+			writer->failed++;
+			*handle = 0;
+		}
+		cond_resched();
+	}
+	complete(&writer->done);
+	return 0;
+}
+
+/*
+ * Frees that wait are never in a pool's total, where callers may not sleep. With frees at once the
+ * total is that of all objects, so that is a limit that must hold.
+ */
+static bool test_limit(struct zs_pool *pool)
+{
+	static struct overwriter writers[THREADS];
+	unsigned long before = pages_held(), most = 0, held = 0, failed = 0;
+
+	for (unsigned int i = 0; i < THREADS; i++) {
+		writers[i] = (struct overwriter){ .pool = pool };
+		writers[i].handles = objects_new(pool, LIVE, PAGE_SIZE);
+		CHECK(writers[i].handles);
+	}
+	for (unsigned int i = 0; i < THREADS; i++) {
+		init_completion(&writers[i].done);
+		if (IS_ERR(kthread_run(overwrite, &writers[i], "zs_limit/%u", i)))
+			complete(&writers[i].done);
+	}
+	for (unsigned int i = 0; i < THREADS; i++) {
+		while (!wait_for_completion_timeout(&writers[i].done, msecs_to_jiffies(5)))
+			held = max(held, pages_held());
+		most = max(most, writers[i].most);
+		failed += writers[i].failed;
+		for (size_t j = 0; j < LIVE; j++)
+			zs_free(pool, writers[i].handles[j]);
+		kvfree(writers[i].handles);
+	}
+	zs_free_deferred_flush(pool);
+	pr_info("# limit: %u pages live, total at most %lu, %lu pages held, %lu failed\n",
+		THREADS * LIVE, most, held - before, failed);
+	CHECK(most && most <= THREADS * (LIVE + 1)); /* each is about to have one */
+	CHECK(!failed);
+	CHECK(is_empty());
+	return true;
+}
+
 /* Returns an object for which the nth allocation of memory fails. */
 static unsigned long object_fail(struct zs_pool *pool, size_t size, unsigned int nth)
 {
@@ -536,10 +776,23 @@ struct test {
 static const struct test tests_failing[] = { { "half", test_half } };
 
 static const struct test tests[] = {
-	{ "sizes", test_sizes },     { "spanning", test_spanning },   { "errors", test_errors },
-	{ "atomic", test_atomic },   { "lingering", test_lingering }, { "fallback", test_fallback },
-	{ "destroy", test_destroy }, { "compact", test_compact },     { "huge", test_huge },
-	{ "threads", test_threads }, { "shown", test_shown },
+	{ "sizes", test_sizes },
+	{ "spanning", test_spanning },
+	{ "errors", test_errors },
+	{ "atomic", test_atomic },
+	{ "lingering", test_lingering },
+	{ "fallback", test_fallback },
+	{ "destroy", test_destroy },
+	{ "compact", test_compact },
+	{ "huge", test_huge },
+	{ "threads", test_threads },
+	{ "shown", test_shown },
+	{ "destroy_yields", test_destroy_yields },
+	{ "fair", test_fair },
+	{ "limit", test_limit },
+#ifdef CONFIG_CONTIG_ALLOC
+	{ "wanted", test_wanted },
+#endif
 #if !HAVE_MAP
 	{ "sg", test_sg },
 #endif
@@ -569,8 +822,11 @@ static int __init tests_init(void)
 	pr_info("KTAP version 1\n");
 	pr_info("1..%zu\n", count);
 	for (size_t i = 0; i < count; i++) {
-		bool passed = test_run(&test[i]);
+		bool passed;
 
+		if (only && strcmp(only, test[i].name))
+			continue;
+		passed = test_run(&test[i]);
 		pr_info("%s %zu %s\n", passed ? "ok" : "not ok", i + 1, test[i].name);
 		failed += !passed;
 	}
