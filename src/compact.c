@@ -202,8 +202,7 @@ static void class_compact(struct size_class *class, u64 most, u64 *freed)
 /* Counts the pages that compaction freed: what it moved may have taken more than it gave. */
 static u64 count_freed(struct zs_pool *pool, u64 freed)
 {
-	if ((s64)freed <= 0)
-		return 0;
+	freed = (s64)freed > 0 ? freed : 0;
 	atomic64_add(freed, &pool->pages_compacted);
 	return freed;
 }
@@ -224,10 +223,7 @@ u64 pool_reclaimable(const struct zs_pool *pool)
 	return pages;
 }
 
-/*
- * Moves objects together till that has freed @most pages, or till there is nothing more to gain.
- * Returns how many.
- */
+/* Moves objects together till that has freed @most pages, if it can. Returns how many it did. */
 u64 pool_compact_pages(struct zs_pool *pool, u64 most)
 {
 	u64 freed = 0;
@@ -254,7 +250,7 @@ unsigned long pool_compact(struct zs_pool *pool)
 	if (!pool_given(pool, "zs_compact"))
 		return 0;
 	drain_flush();
-	freed = pool_compact_pages(pool, COMPACT_ALL);
+	freed = pool_compact_pages(pool, 1ULL << 62 /* all */);
 	port_assert(!pool_fault(pool));
 	runtime_work_in(port_store_trim(&runtime.zspages.store, true));
 	return (unsigned long)freed;

@@ -127,10 +127,8 @@ int drain_work(void)
 	struct slice slice = drain_slice();
 
 	WRITE_ONCE(queue->wanted, false);
-	if (slice.crowded)
-		return DRAIN_PAUSE_MS;
-	if (!slice.ended)
-		return 0;
+	if (slice.crowded || !slice.ended)
+		return slice.crowded ? DRAIN_PAUSE_MS : 0;
 	if (!slice.count) {
 		if (READ_ONCE(queue->asleep))
 			return -1;

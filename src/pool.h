@@ -83,7 +83,6 @@ int drain_work(void);
 unsigned long pool_malloc(struct zs_pool *pool, size_t size, gfp_t flags, int nid);
 
 /* compact.c */
-#define COMPACT_ALL (1ULL << 62) /* pages: more than there are */
 u64 pool_compact_pages(struct zs_pool *pool, u64 most);
 unsigned long pool_compact(struct zs_pool *pool);
 int compact_work(void);

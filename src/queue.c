@@ -289,10 +289,8 @@ u64 queue_pending(const struct queue *queue)
 u64 queue_pending_most(const struct queue *queue)
 {
 	u32 end = port_lanes_used();
-	s64 pending;
 
 	if (end <= FEW_LANES || READ_ONCE(queue->asleep))
 		return queue_pending(queue);
-	pending = (s64)atomic64_read_acquire(&queue->pending) + (s64)end * QUEUE_LAG_MOST;
-	return pending > 0 ? (u64)pending : 0;
+	return (u64)atomic64_read_acquire(&queue->pending) + (u64)end * QUEUE_LAG_MOST;
 }

@@ -49,17 +49,20 @@ void pool_count(const struct zs_pool *pool, struct class_count *count)
  */
 unsigned long pool_total_pages(const struct zs_pool *pool)
 {
-	u64 drained = smp_load_acquire(&runtime.queue.drained);
-	u64 pages = (u64)atomic64_read_acquire(&pool->pages), pending, objects;
+	u64 drained, waited, objects, pages, pending;
 
 	/* What comes or is drained in between counts: the total is too small, never too large. */
-	pending = queue_pending_most(&runtime.queue) + READ_ONCE(runtime.queue.drained) - drained;
+	do {
+		drained = smp_load_acquire(&runtime.queue.drained);
+		waited = queue_pending_most(&runtime.queue);
+		objects = unlikely(waited) ? pool_objects(pool) : 0;
+		pages = (u64)atomic64_read_acquire(&pool->pages);
+		pending = queue_pending_most(&runtime.queue) + READ_ONCE(runtime.queue.drained) -
+			  drained;
+	} while (unlikely(pending && !waited));
 	if (likely(!pending))
 		return (unsigned long)pages;
-	objects = pool_objects(pool);
-	if (pending >= objects)
-		return 0;
-	return (unsigned long)(pages - pages * pending / objects);
+	return pending < objects ? (unsigned long)(pages - pages * pending / objects) : 0;
 }
 
 /* Returns the smallest size of an object that takes a whole page, bytes. */

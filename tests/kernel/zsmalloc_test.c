@@ -4,9 +4,9 @@
  * which report in KTAP; it fails to load if one of them failed. Some tests ask a shell what debugfs
  * shows: it is mounted, and there are awk, head, sed, tee and tr.
  *
- * With the parameter "failing" it runs only the tests that have allocations fail. They need a
- * kernel that can do that (CONFIG_FAIL_PAGE_ALLOC), with one zone and no other pool in use. Frees
- * must not be deferred.
+ * With the parameter "only" it runs the test of that name alone. With "failing" it runs only the
+ * tests that have allocations fail. They need a kernel that can do that (CONFIG_FAIL_PAGE_ALLOC),
+ * with one zone and no other pool in use. Frees must not be deferred.
  */
 #define pr_fmt(fmt) fmt
 
@@ -42,6 +42,9 @@
 
 static bool failing;
 module_param(failing, bool, 0);
+
+static char *only;
+module_param(only, charp, 0);
 
 static unsigned char *buffer; /* of two pages: what is written, and room for what is read */
 
@@ -622,7 +625,7 @@ static bool test_destroy_yields(struct zs_pool *unused)
 	kthread_bind(other, raw_smp_processor_id());
 	CHECK(!set_cpus_allowed_ptr(current, cpumask_of(task_cpu(other))));
 	wake_up_process(other);
-	for (size_t count = 1 << 18; took < DESTROY_NS && count <= 8 << 20; count *= 2) {
+	for (size_t count = 1 << 20; took < DESTROY_NS && count <= 8 << 20; count *= 2) {
 		struct zs_pool *pool = zs_create_pool("ktap_yields");
 
 		CHECK(pool);
@@ -641,7 +644,7 @@ static bool test_destroy_yields(struct zs_pool *unused)
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
 	kthread_stop(other);
 	pr_info("# destroy: gave way %lu times in %llu ms\n", switches, took / NSEC_PER_MSEC);
-	CHECK(switches >= 5);
+	CHECK(switches >= 3); /* without, it gives way to what it waits for */
 	return true;
 }
 
@@ -858,8 +861,11 @@ static int __init tests_init(void)
 	pr_info("KTAP version 1\n");
 	pr_info("1..%zu\n", count);
 	for (size_t i = 0; i < count; i++) {
-		bool passed = test_run(&test[i]);
+		bool passed;
 
+		if (only && strcmp(only, test[i].name))
+			continue;
+		passed = test_run(&test[i]);
 		pr_info("%s %zu %s\n", passed ? "ok" : "not ok", i + 1, test[i].name);
 		failed += !passed;
 	}
