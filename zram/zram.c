@@ -116,13 +116,15 @@ static struct slot *create_slots(uint64_t count)
 	return slots == MAP_FAILED ? NULL : slots;
 }
 
-static struct zs_pool *create_pool(const struct zram_options *options)
+static struct zs_pool *create_pool(const struct zram *zram, const struct zram_options *options)
 {
 	static _Atomic unsigned int stores;
 	const struct zs_pool_options pool_options = {
 		.size = sizeof(pool_options),
 		.deferred_budget = options->deferred_budget,
 		.deferred_delay_ms = options->deferred_delay_ms,
+		.count_store = count_store,
+		.store = zram,
 	};
 	char name[16];
 
@@ -150,7 +152,7 @@ static int init_store(struct zram *zram, const struct zram_options *options)
 		err = -ENOMEM;
 		goto destroy_streams;
 	}
-	zram->pool = create_pool(options);
+	zram->pool = create_pool(zram, options);
 	if (!zram->pool) {
 		err = -errno;
 		goto unmap_slots;
