@@ -258,13 +258,16 @@ static void finish(void)
 
 static void give_name(void)
 {
+	char *partial = output.partial;
 	int err = close(output.file);
 
 	if (!err && output.target)
-		err = rename(output.partial, output.target);
+		err = rename(partial, output.target);
 	if (err)
 		cannot_write(strerror(errno));
 	output.partial = NULL;
+	free(partial);
+	free(output.target);
 }
 
 void store_export(struct store_job *job)
