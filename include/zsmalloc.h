@@ -41,6 +41,7 @@ typedef unsigned int gfp_t;
 #define NUMA_NO_NODE (-1)
 
 struct zs_pool;
+struct zs_published_store;
 
 /**
  * struct zs_pool_stats - what a pool has counted since its creation.
@@ -89,6 +90,11 @@ enum zs_misuse {
  *	its memory back. It must neither wait long nor destroy the pool. A child of fork() has no
  *	such thread
  * @on_pressure_arg: the argument
+ * @count_store: called with @store when a reader asks for what is published, to fill in what the
+ *	caller keeps in the pool. It takes no lock and calls nothing of the pool. By default nothing
+ *	is shown of that. It is called from before zs_create_pool_with() returns, and for the last
+ *	time before zs_destroy_pool() does
+ * @store: what @count_store is called with
  */
 struct zs_pool_options {
 	size_t size;
@@ -101,6 +107,8 @@ struct zs_pool_options {
 	unsigned int pressure;
 	void (*on_pressure)(void *arg);
 	void *on_pressure_arg;
+	void (*count_store)(const void *store, struct zs_published_store *to);
+	const void *store;
 };
 
 struct zs_pool *zs_create_pool(const char *name);

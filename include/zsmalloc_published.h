@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define ZS_PUBLISHED_NAME "zsmalloc-published"
-#define ZS_PUBLISHED_VERSION 2
+#define ZS_PUBLISHED_VERSION 3
 #define ZS_PUBLISHED_POOLS 64 /* more than these are not shown: bits of a word */
 #define ZS_PUBLISHED_CLASSES 512
 #define ZS_PUBLISHED_TENTHS 11
@@ -46,6 +46,24 @@ struct zs_published_class {
 };
 
 /**
+ * struct zs_published_store - what the owner of a pool keeps in it, in pages.
+ * @pages: that are stored, those below included; 0 if the pool is no store's
+ * @same: of one repeated word, which take no memory
+ * @huge: that are kept as they are, since they do not compress
+ * @written_back: that are on a file or device
+ * @compressed: bytes of all pages as they are kept in memory
+ * @written: pages that were ever written to the file or device
+ */
+struct zs_published_store {
+	uint64_t pages;
+	uint64_t same;
+	uint64_t huge;
+	uint64_t written_back;
+	uint64_t compressed;
+	uint64_t written;
+};
+
+/**
  * struct zs_published_pool - a pool.
  * @id: no other pool of this program had it
  * @name: ended by a zero byte
@@ -62,6 +80,7 @@ struct zs_published_class {
  * @longest_drain_ns: nanoseconds that the longest drain took
  * @pages_compacted: pages that compaction gave back
  * @misuses: wrong calls that were caught and survived
+ * @store: what its owner keeps in it
  * @page_size: bytes
  * @classes: how many of @class there are
  * @class: from the smallest
@@ -82,6 +101,7 @@ struct zs_published_pool {
 	uint64_t longest_drain_ns;
 	uint64_t pages_compacted;
 	uint64_t misuses;
+	struct zs_published_store store;
 	uint32_t page_size;
 	uint32_t classes;
 	struct zs_published_class class[ZS_PUBLISHED_CLASSES];

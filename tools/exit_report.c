@@ -246,15 +246,6 @@ static json_t *options_json(const struct experiment *experiment)
 			 "rounds", number(options->rounds), "budget", budget_json(options->budget));
 }
 
-static json_t *stored_json(const struct zram_mm_stat *stat)
-{
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "orig_data_size",
-			 number(stat->orig_data_size), "compr_data_size",
-			 number(stat->compr_data_size), "mem_used_total",
-			 number(stat->mem_used_total), "same_pages", number(stat->same_pages),
-			 "huge_pages", number(stat->huge_pages));
-}
-
 static json_t *exit_json(const struct exit_times *times)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "swapped_pages", number(times->swapped_pages),

@@ -15,7 +15,8 @@ static const uint64_t redraw_ns = NS_PER_S / 10;
 
 static struct {
 	const char *label; /* NULL where no bar is wanted */
-	size_t total;
+	size_t total; /* 0: not known */
+	int (*note)(FILE *out); /* prints lines below the bar; NULL: none */
 	atomic_size_t done;
 	pthread_mutex_t lock; /* protects the two below, and the terminal */
 	uint64_t next_draw;
@@ -27,20 +28,33 @@ void progress_begin(const char *label, size_t total)
 	if (!isatty(STDERR_FILENO))
 		return;
 	bar.label = label;
-	bar.total = total ? total : 1;
+	bar.total = total;
+	bar.note = NULL;
 	atomic_store(&bar.done, 0);
 	bar.next_draw = now_ns() + first_draw_ns;
 }
 
+void progress_note(int (*note)(FILE *out))
+{
+	bar.note = note;
+}
+
+/* Leaves the cursor in the line of the bar. */
 static void draw(void)
 {
 	size_t done = atomic_load(&bar.done);
 
 	if (done > bar.total)
 		done = bar.total;
-	fprintf(stderr, "\r%s ", bar.label);
-	print_bar(stderr, done, bar.total);
-	fprintf(stderr, " %3zu %%", done * 100 / bar.total);
+	fprintf(stderr, "\r\033[J%s ", bar.label);
+	if (bar.total) {
+		print_bar(stderr, done, bar.total);
+		fprintf(stderr, " %3zu %%", done * 100 / bar.total);
+	}
+	if (bar.note) {
+		fputc('\n', stderr);
+		fprintf(stderr, "\033[%dA", bar.note(stderr) + 1);
+	}
 	bar.drawn = true;
 }
 
@@ -65,7 +79,7 @@ void progress_end(void)
 {
 	pthread_mutex_lock(&bar.lock);
 	if (bar.drawn)
-		fputs("\r\033[K", stderr);
+		fputs("\r\033[J", stderr);
 	bar.drawn = false;
 	bar.label = NULL;
 	pthread_mutex_unlock(&bar.lock);

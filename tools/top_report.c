@@ -52,6 +52,34 @@ static void print_stored(const struct zs_published_pool *pool, FILE *out)
 	fputc('\n', out);
 }
 
+/* Each page that is written back is kept as it is. */
+static double ratio_of(const struct zs_published_pool *pool)
+{
+	double page_size = pool->page_size;
+	double kept = (double)pool->store.compressed + (double)pool->store.written_back * page_size;
+
+	return kept > 0 ? (double)pool->store.pages * page_size / kept : 0;
+}
+
+static void print_store(const struct zs_published_pool *pool, FILE *out)
+{
+	const struct zs_published_store *store = &pool->store;
+
+	if (!store->pages)
+		return;
+	fprintf(out,
+		"  store      %" PRIu64 " pages, %" PRIu64 " same-filled, %" PRIu64
+		" incompressible; compressed ",
+		store->pages, store->same, store->huge);
+	print_size(out, store->compressed);
+	if (store->compressed || store->written_back)
+		fprintf(out, ", ratio %.2f", ratio_of(pool));
+	if (store->written)
+		fprintf(out, "\n  write-back %" PRIu64 " pages there, %" PRIu64 " ever written",
+			store->written_back, store->written);
+	fputc('\n', out);
+}
+
 static void print_deferred(const struct zs_published_pool *pool, FILE *out)
 {
 	fprintf(out, "  deferred   %" PRIu64 " of %" PRIu64 " pending; %" PRIu64 " fallbacks\n",
@@ -126,6 +154,7 @@ static void print_pool(const struct program *program, const struct zs_published_
 
 	fprintf(out, "%s (%d), pool \"%s\"%s\n", program->command, program->pid, pool->name,
 		program->answered ? "" : ": does not answer; this is what it told last");
+	print_store(pool, out);
 	print_stored(pool, out);
 	print_deferred(pool, out);
 	print_compacted(pool, out);
@@ -173,6 +202,20 @@ static json_t *deferred_json(const struct zs_published_pool *pool)
 			 number(pool->longest_drain_ns));
 }
 
+/* Null where the pool is no store's. */
+static json_t *store_json(const struct zs_published_pool *pool)
+{
+	const struct zs_published_store *store = &pool->store;
+
+	if (!store->pages)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:f, s:o}", "pages", number(store->pages),
+			 "same_pages", number(store->same), "huge_pages", number(store->huge),
+			 "written_back", number(store->written_back), "compr_data_size",
+			 number(store->compressed), "ratio", ratio_of(pool), "ever_written_back",
+			 number(store->written));
+}
+
 static json_t *pool_json(const struct zs_published_pool *pool)
 {
 	json_t *classes = json_array();
@@ -180,9 +223,9 @@ static json_t *pool_json(const struct zs_published_pool *pool)
 	for (unsigned int i = 0; i < pool->classes; i++)
 		if (zspages_of(&pool->class[i]))
 			append(classes, class_json(&pool->class[i]));
-	return json_pack("{s:s, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-			 pool->name, "objects", number(pool->objects), "stored",
-			 number(pool->stored), "resident", number(pool->resident),
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			 pool->name, "store", store_json(pool), "objects", number(pool->objects),
+			 "stored", number(pool->stored), "resident", number(pool->resident),
 			 "overhead_percent", overhead_of(pool), "pages", number(pool->pages),
 			 "page_size", number(pool->page_size), "deferred", deferred_json(pool),
 			 "pages_compacted", number(pool->pages_compacted), "misuses",

@@ -208,6 +208,15 @@ json_t *machine_json(void)
 			 "cores", number(machine.cores), "page_size", number(machine.page_size));
 }
 
+json_t *stored_json(const struct zram_mm_stat *stat)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "orig_data_size",
+			 number(stat->orig_data_size), "compr_data_size",
+			 number(stat->compr_data_size), "mem_used_total",
+			 number(stat->mem_used_total), "same_pages", number(stat->same_pages),
+			 "huge_pages", number(stat->huge_pages));
+}
+
 void print_json(json_t *report)
 {
 	if (!report || json_dumpf(report, stdout, JSON_INDENT(2)) != 0)

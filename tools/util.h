@@ -74,12 +74,19 @@ static inline double mib(uint64_t bytes)
 json_t *number(uint64_t value);
 void append(json_t *array, json_t *value);
 json_t *machine_json(void);
+json_t *stored_json(const struct zram_mm_stat *stat);
 
 /* Prints the report on stdout, and frees it. */
 void print_json(json_t *report);
 
-/* Begins a progress bar of @total steps; @label is kept, not copied. */
+/*
+ * Begins a progress bar of @total steps, 0 for a number that is not known. @label is kept, not
+ * copied.
+ */
 void progress_begin(const char *label, size_t total);
+
+/* Has @note print lines below the bar, and return how many. */
+void progress_note(int (*note)(FILE *out));
 
 /* Counts @steps as done; from any thread. */
 void progress_add(size_t steps);

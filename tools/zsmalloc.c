@@ -7,6 +7,7 @@
 #include "classes.h"
 #include "exit.h"
 #include "options.h"
+#include "store.h"
 #include "top.h"
 #include "util.h"
 
@@ -14,10 +15,8 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "exit", command_exit },
-	{ "analyze", command_analyze },
-	{ "classes", command_classes },
-	{ "top", command_top },
+	{ "exit", command_exit },   { "analyze", command_analyze }, { "classes", command_classes },
+	{ "store", command_store }, { "top", command_top },
 };
 
 static const struct cli main_cli = {
@@ -28,6 +27,7 @@ static const struct cli main_cli = {
 		 "  exit     let processes exit on real memory, freed at once and deferred\n"
 		 "  analyze  tell what a store would make of real memory\n"
 		 "  classes  show the size classes and what they waste\n"
+		 "  store    keep a file or device compressed in memory, and tell in how much\n"
 		 "  top      show the pools of running programs\n"
 		 "\n"
 		 "'zsmalloc COMMAND --help' tells each one's options.",

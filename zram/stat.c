@@ -8,6 +8,28 @@
 #include "zram_store.h"
 #include "zsmalloc.h"
 
+/*
+ * Counts what a store holds, without its pool. The pool calls this too, for programs that look at
+ * the store.
+ */
+void count_store(const void *store, struct zs_published_store *to)
+{
+	const struct zram *zram = store;
+
+	*to = (struct zs_published_store){
+		.same = counters_sum(&zram->counters, SAME_PAGES),
+		.huge = counters_sum(&zram->counters, HUGE_PAGES),
+		.written_back = counters_sum(&zram->counters, BACKED_PAGES),
+		.written = atomic_load(&zram->backing.writes),
+	};
+	to->pages = to->same + to->huge + to->written_back;
+	to->compressed = to->huge * zram->page_size;
+	for (unsigned int i = 0; i < zram->streams.nr_compressors; i++) {
+		to->pages += counters_sum(&zram->counters, PAGES_BY + 2 * i);
+		to->compressed += counters_sum(&zram->counters, BYTES_BY + 2 * i);
+	}
+}
+
 /**
  * zram_get_mm_stat() - what the store holds, and what that takes.
  * @zram: the store; of NULL, all is 0
@@ -20,8 +42,9 @@
  */
 void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat)
 {
+	struct zs_published_store store;
 	struct zs_pool_stats pool_stats;
-	uint64_t pages, used;
+	uint64_t used;
 
 	if (!stat)
 		return;
@@ -33,16 +56,12 @@ void zram_get_mm_stat(struct zram *zram, struct zram_mm_stat *stat)
 	update_used_max(zram, used);
 	zs_pool_stats(zram->pool, &pool_stats);
 
-	stat->same_pages = counters_sum(&zram->counters, SAME_PAGES);
-	stat->huge_pages = counters_sum(&zram->counters, HUGE_PAGES);
+	count_store(zram, &store);
+	stat->orig_data_size = store.pages * zram->page_size;
+	stat->compr_data_size = store.compressed;
+	stat->same_pages = store.same;
+	stat->huge_pages = store.huge;
 	stat->huge_pages_since = counters_sum(&zram->counters, HUGE_PAGES_SINCE);
-	stat->compr_data_size = stat->huge_pages * zram->page_size;
-	pages = stat->same_pages + stat->huge_pages + counters_sum(&zram->counters, BACKED_PAGES);
-	for (unsigned int i = 0; i < zram->streams.nr_compressors; i++) {
-		stat->compr_data_size += counters_sum(&zram->counters, BYTES_BY + 2 * i);
-		pages += counters_sum(&zram->counters, PAGES_BY + 2 * i);
-	}
-	stat->orig_data_size = pages * zram->page_size;
 	stat->mem_used_total = used * zram->page_size;
 	stat->mem_limit = zram->limit_pages * zram->page_size;
 	stat->mem_used_max = atomic_load(&zram->max_used_pages) * zram->page_size;

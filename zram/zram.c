@@ -103,7 +103,7 @@ static uint64_t pages_for(const struct zram *zram, uint64_t bytes)
 	return bytes / zram->page_size + (bytes % zram->page_size != 0);
 }
 
-static struct zs_pool *create_pool(const struct zram_options *options,
+static struct zs_pool *create_pool(const struct zram *zram, const struct zram_options *options,
 				   const struct pressure_call *pressure)
 {
 	static _Atomic unsigned int stores;
@@ -114,6 +114,8 @@ static struct zs_pool *create_pool(const struct zram_options *options,
 		.pressure = pressure != NULL,
 		.on_pressure = pressure ? pressure->call : NULL,
 		.on_pressure_arg = pressure ? pressure->arg : NULL,
+		.count_store = count_store,
+		.store = zram,
 	};
 	char name[16];
 
@@ -142,7 +144,7 @@ static int init_store(struct zram *zram, const struct zram_options *options,
 		err = -ENOMEM;
 		goto destroy_streams;
 	}
-	zram->pool = create_pool(options, pressure);
+	zram->pool = create_pool(zram, options, pressure);
 	if (!zram->pool) {
 		err = -errno;
 		goto destroy_slots;

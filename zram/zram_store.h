@@ -11,6 +11,7 @@
 #include "slot.h"
 #include "stream.h"
 #include "zram.h"
+#include "zsmalloc_published.h"
 
 struct zram {
 	struct slot *slots;
@@ -45,6 +46,7 @@ void store_destroy_on(struct zram *zram);
 bool page_is_same_filled(const void *page, size_t page_size, unsigned long *word);
 bool read_sized(void *own, size_t own_size, const void *given, size_t size);
 void update_used_max(struct zram *zram, uint64_t used);
+void count_store(const void *store, struct zs_published_store *to);
 unsigned int entry_class(const struct zram *zram, const struct entry *entry);
 int copy_object(struct zram *zram, struct stream *stream, const struct entry *entry);
 int load_page(struct zram *zram, struct stream *stream, const struct entry *entry, void *page);

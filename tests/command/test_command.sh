@@ -57,7 +57,7 @@ refuses() {
 
 test_help() {
 	answers 'COMMAND' --help
-	for command in exit analyze classes top; do
+	for command in exit analyze classes store top; do
 		answers "  $command" --help
 		answers "Usage: zsmalloc $command" "$command" --help
 		answers 'zsmalloc 0.' "$command" --version
@@ -131,7 +131,8 @@ refuses_to_write() {
 
 test_unwritable() {
 	for arguments in --help --version 'exit --help' 'top --version' classes 'classes --json' \
-		"exit --rounds 1 --size 1M" "analyze --size 1M" "analyze --json --size 1M"; do
+		"exit --rounds 1 --size 1M" "store /bin/sh" "store --json /bin/sh" \
+		"analyze --size 1M" "analyze --json --size 1M"; do
 		# shellcheck disable=SC2086
 		refuses_to_write "$zsmalloc" $arguments >/dev/full
 		# shellcheck disable=SC2086

@@ -128,6 +128,15 @@ static void test_text(void **state)
 		.longest_drain_ns = 2500000,
 		.pages_compacted = 23,
 		.misuses = 29,
+		.store = {
+			.pages = 100,
+			.same = 31,
+			.huge = 37,
+			.written_back = 20,
+			.compressed = 20 * 4096,
+			.written = 41,
+		},
+		.page_size = 4096,
 		.classes = 1,
 		.class = { { .size = 1024, .pages = 1, .slots = 4, .objects = 3 } },
 	};
@@ -135,6 +144,9 @@ static void test_text(void **state)
 	top = run_top(getpid(), "--once", 0);
 	assert_int_equal(top.status, 0);
 	assert_non_null(strstr(top.out, "pool \"text\"\n"));
+	assert_non_null(strstr(top.out, "100 pages, 31 same-filled, 37 incompressible; "));
+	assert_non_null(strstr(top.out, "compressed 80.0 KiB, ratio 2.50\n"));
+	assert_non_null(strstr(top.out, "20 pages there, 41 ever written\n"));
 	assert_non_null(strstr(top.out, "3.0 KiB in 3 objects; resident 4.0 KiB, overhead 33.3 %"));
 	assert_non_null(strstr(top.out, "7 of 11 pending; 17 fallbacks"));
 	assert_non_null(strstr(top.out, "13 of 20 queued, in 5 drains, the longest 2.5 ms"));

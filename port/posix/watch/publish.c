@@ -23,6 +23,7 @@
 #include "own_file.h"
 #include "pool.h"
 #include "publish.h"
+#include "zsmalloc.h"
 #include "zsmalloc_published.h"
 
 _Static_assert(ZS_SIZE_STEPS <= ZS_PUBLISHED_CLASSES, "every class has its place");
@@ -37,6 +38,12 @@ struct counting {
 	struct class_count class[ZS_PUBLISHED_CLASSES];
 };
 
+/* What counts a pool's store: see struct zs_pool_options. */
+struct owner {
+	void (*count_store)(const void *store, struct zs_published_store *to); /* NULL: none */
+	const void *store;
+};
+
 static struct {
 	pthread_mutex_t setup; /* protects what follows, up to the lock */
 	struct own_file file;
@@ -46,6 +53,7 @@ static struct {
 	struct zs_published *shared; /* NULL: nothing is published */
 	struct zs_pool *pool[ZS_PUBLISHED_POOLS]; /* as in what is shared; NULL: none */
 	u64 id[ZS_PUBLISHED_POOLS];
+	struct owner owner[ZS_PUBLISHED_POOLS];
 	u64 last_id;
 } publisher = { .setup = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -102,7 +110,8 @@ static void count_classes(struct zs_published_pool *to, const struct class_table
 	}
 }
 
-static void count_pool(struct counting *counting, struct zs_pool *pool, u64 id)
+static void count_pool(struct counting *counting, struct zs_pool *pool, u64 id,
+		       const struct owner *owner)
 {
 	struct zs_published_pool *to = &counting->pool;
 
@@ -115,6 +124,8 @@ static void count_pool(struct counting *counting, struct zs_pool *pool, u64 id)
 	to->resident = to->pages * PORT_PAGE_SIZE;
 	to->pages_compacted = atomic64_read(&pool->pages_compacted);
 	to->misuses = atomic64_read(&pool->misuses);
+	if (owner->count_store)
+		owner->count_store(owner->store, &to->store);
 	count_deferred(to);
 	count_classes(to, pool->table, counting->class);
 }
@@ -159,7 +170,7 @@ static void write_all(struct zs_published *shared)
 	for (unsigned int i = 0; i < ZS_PUBLISHED_POOLS; i++) {
 		if (!publisher.pool[i])
 			continue;
-		count_pool(counting, publisher.pool[i], publisher.id[i]);
+		count_pool(counting, publisher.pool[i], publisher.id[i], &publisher.owner[i]);
 		write_pool(&shared->pool[i], &counting->pool);
 		write_present(shared, shared->present | 1ULL << i);
 	}
@@ -291,7 +302,7 @@ static bool nothing_is_published(void)
 }
 
 /* Under the setup lock. */
-static bool place_take(struct zs_pool *pool)
+static bool place_take(struct zs_pool *pool, const struct zs_pool_options *wish)
 {
 	unsigned int place = place_of(NULL);
 
@@ -309,16 +320,17 @@ static bool place_take(struct zs_pool *pool)
 	pthread_mutex_lock(&publisher.lock);
 	publisher.pool[place] = pool;
 	publisher.id[place] = ++publisher.last_id;
+	publisher.owner[place] = (struct owner){ wish->count_store, wish->store };
 	pthread_mutex_unlock(&publisher.lock);
 	return true;
 }
 
 /* Under the setup lock. Errno says why it failed. */
-static bool publish_pool(struct zs_pool *pool)
+static bool publish_pool(struct zs_pool *pool, const struct zs_pool_options *wish)
 {
 	if (!publisher.shared && !publisher_start())
 		return false;
-	if (place_take(pool))
+	if (place_take(pool, wish))
 		return true;
 	if (nothing_is_published()) {
 		int why = errno;
@@ -329,12 +341,12 @@ static bool publish_pool(struct zs_pool *pool)
 	return false;
 }
 
-void publish_add(struct zs_pool *pool, bool tell)
+void publish_add(struct zs_pool *pool, const struct zs_pool_options *wish)
 {
 	int old_errno = errno;
 
 	pthread_mutex_lock(&publisher.setup);
-	if (!publish_pool(pool) && tell)
+	if (!publish_pool(pool, wish) && !wish->publish)
 		dprintf(STDERR_FILENO, "zsmalloc: pool \"%s\": zs_create_pool: not published: %s\n",
 			pool->name, strerror(errno));
 	pthread_mutex_unlock(&publisher.setup);

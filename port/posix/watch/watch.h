@@ -24,7 +24,7 @@ static inline void watch_add(struct zs_pool *pool, const struct zs_pool_options 
 	if (wish->pressure)
 		pressure_add(pool, wish->on_pressure, wish->on_pressure_arg);
 	if (wish->publish || publish_wanted())
-		publish_add(pool, !wish->publish);
+		publish_add(pool, wish);
 }
 
 static inline void watch_remove(struct zs_pool *pool)
