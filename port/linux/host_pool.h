@@ -37,8 +37,8 @@ static inline int store_wants(const struct port_store *store)
 }
 
 /*
- * The private word of a page of the store: of which zspage it is, or was last; zspage 0 is none. The
- * word is 0 once the page goes back to the page allocator.
+ * The private word of a page of the store: of which zspage it is, or was last; zspage 0 is none.
+ * The word is 0 once the page goes back to the page allocator.
  *
  *   word   0 | zspage 31 | lock 8 | 1
  */
