@@ -9,61 +9,24 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <ftw.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "../../tools/allowance.h"
+#include "../tree.h"
 
 #define MIB ((uint64_t)1 << 20)
 
-static char root[64];
-
-/* Writes a file of the tree, and makes the folders that it is in. */
-static void put(const char *name, const char *text)
+/* The tree of a machine. */
+static int make_machine(void **state)
 {
-	char path[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s%s", root, name);
-	for (char *slash = strchr(path + strlen(root) + 1, '/'); slash;
-	     slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(path, 0700);
-		*slash = '/';
-	}
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	assert_int_equal(fclose(file), 0);
-}
-
-static int make_tree(void **state)
-{
-	(void)state;
-	strcpy(root, "/tmp/zsmalloc-limits-XXXXXX");
-	if (!mkdtemp(root))
+	if (make_tree(state))
 		return -1;
 	put("/proc/meminfo", "MemTotal: 4096000 kB\nMemAvailable: 2048000 kB\n");
 	return 0;
-}
-
-static int remove_file(const char *path, const struct stat *stat, int kind, struct FTW *walk)
-{
-	(void)stat;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
-static int remove_tree(void **state)
-{
-	(void)state;
-	return nftw(root, remove_file, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void mount_v2(const char *part)
@@ -185,11 +148,11 @@ static void test_resources(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_machine, make_tree, remove_tree),
-		cmocka_unit_test_setup_teardown(test_v2, make_tree, remove_tree),
-		cmocka_unit_test_setup_teardown(test_container, make_tree, remove_tree),
-		cmocka_unit_test_setup_teardown(test_v1, make_tree, remove_tree),
-		cmocka_unit_test_setup_teardown(test_resources, make_tree, remove_tree),
+		cmocka_unit_test_setup_teardown(test_machine, make_machine, remove_tree),
+		cmocka_unit_test_setup_teardown(test_v2, make_machine, remove_tree),
+		cmocka_unit_test_setup_teardown(test_container, make_machine, remove_tree),
+		cmocka_unit_test_setup_teardown(test_v1, make_machine, remove_tree),
+		cmocka_unit_test_setup_teardown(test_resources, make_machine, remove_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,12 +3,7 @@
  * A program that has locked its memory, and all that will come. A pool is resident by what it
  * stores, not by what it maps, and gives back as else. Beyond the limit there is no memory.
  */
-#include "helpers.h"
-
-#include <errno.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <linux/capability.h>
+#include "locked.h"
 
 #define OBJECTS 8000
 #define SIZE 4000
@@ -49,42 +44,20 @@ static void lives_locked(const void *arg)
 	zs_destroy_pool(pool);
 }
 
-static bool may_lock(void)
-{
-	bool may = mlockall(MCL_FUTURE) == 0;
-
-	munlockall();
-	return may;
-}
-
 static void test_locked_memory(void **state)
 {
-	struct child child;
-
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	skip(); /* they map terabytes */
-#endif
-	if (!may_lock())
-		skip();
-	child = run_in_child(lives_locked, NULL);
-	assert_child_ended_well(&child);
+	run_locked(lives_locked);
 }
 
 /* Stores until the limit of locked memory, and goes on when there is room again. */
 static void meets_the_limit(const void *arg)
 {
 	unsigned long handles[OBJECTS * 4], got = 0;
-	struct rlimit limit;
 	struct zs_pool *pool;
 
 	(void)arg;
-	CHILD_CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	limit.rlim_cur = limit.rlim_max < LIMIT ? limit.rlim_max : LIMIT;
-	CHILD_CHECK(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	CHILD_CHECK(prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0) == 0 || errno == EPERM);
-	CHILD_CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-	CHILD_CHECK(mlockall(MCL_FUTURE) == 0);
+	lock_up_to(LIMIT);
 	pool = make_pool((struct zs_pool_options){ .deferred_delay_ms = 1 });
 	while (got < OBJECTS * 4) {
 		unsigned long handle = zs_malloc(pool, SIZE, GFP_KERNEL, NUMA_NO_NODE);
@@ -108,16 +81,8 @@ static void meets_the_limit(const void *arg)
 
 static void test_limit_of_locked_memory(void **state)
 {
-	struct child child;
-
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	skip();
-#endif
-	if (geteuid() != 0) /* it drops what root may */
-		skip();
-	child = run_in_child(meets_the_limit, NULL);
-	assert_child_ended_well(&child);
+	run_limited(meets_the_limit);
 }
 
 int main(void)

@@ -5,54 +5,10 @@
  */
 #include "helpers.h"
 
-#include <ftw.h>
-#include <sys/stat.h>
-
 #include "cache.h"
+#include "tree.h"
 
 #define MIB ((uint64_t)1 << 20)
-
-static char root[64];
-
-/* Writes a file of the tree, and makes the folders that it is in. */
-static void put(const char *name, const char *text)
-{
-	char path[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s%s", root, name);
-	for (char *slash = strchr(path + strlen(root) + 1, '/'); slash;
-	     slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(path, 0700);
-		*slash = '/';
-	}
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	assert_int_equal(fclose(file), 0);
-}
-
-static int make_tree(void **state)
-{
-	(void)state;
-	strcpy(root, "/tmp/zram-container-XXXXXX");
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
-{
-	(void)stat;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
-static int remove_tree(void **state)
-{
-	(void)state;
-	return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
 
 static uint64_t machine(void)
 {

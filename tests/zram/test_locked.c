@@ -3,12 +3,8 @@
  * A program that has locked its memory, and all that will come. A store is resident by what it
  * stores, not by its capacity. Beyond the limit there is no memory.
  */
+#include "locked.h"
 #include "zram_pages.h"
-
-#include <errno.h>
-#include <linux/capability.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 
 #define CAPACITY (1UL << 24) /* pages; their slots take 256 MiB */
 #define PAGES 4000
@@ -41,26 +37,10 @@ static void lives_locked(const void *arg)
 	CHILD_CHECK(resident_kib() < before + OWN_KIB);
 }
 
-static bool may_lock(void)
-{
-	bool may = mlockall(MCL_FUTURE) == 0;
-
-	munlockall();
-	return may;
-}
-
 static void test_locked_memory(void **state)
 {
-	struct child child;
-
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	skip(); /* they map terabytes */
-#endif
-	if (!may_lock())
-		skip();
-	child = run_in_child(lives_locked, NULL);
-	assert_child_ended_well(&child);
+	run_locked(lives_locked);
 }
 
 /* Writes until the limit of locked memory, and goes on when there is room again. */
@@ -72,18 +52,13 @@ static void meets_the_limit(const void *arg)
 		.algorithm = "lz4",
 	};
 	char *page = malloc(page_size());
-	struct rlimit limit;
 	struct zram *store;
 	uint64_t got = 0;
 	int err = 0;
 
 	(void)arg;
-	CHILD_CHECK(page && getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	limit.rlim_cur = limit.rlim_max < LIMIT ? limit.rlim_max : LIMIT;
-	CHILD_CHECK(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	CHILD_CHECK(prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0) == 0 || errno == EPERM);
-	CHILD_CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-	CHILD_CHECK(mlockall(MCL_FUTURE) == 0);
+	CHILD_CHECK(page);
+	lock_up_to(LIMIT);
 	/* The table alone is beyond it. */
 	CHILD_CHECK(!zram_create(&options) && errno == ENOMEM);
 	store = create_store(LIMIT / page_size(), (struct zram_options){ .algorithm = "lz4" });
@@ -108,16 +83,8 @@ static void meets_the_limit(const void *arg)
 
 static void test_limit_of_locked_memory(void **state)
 {
-	struct child child;
-
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	skip();
-#endif
-	if (geteuid() != 0) /* it drops what root may */
-		skip();
-	child = run_in_child(meets_the_limit, NULL);
-	assert_child_ended_well(&child);
+	run_limited(meets_the_limit);
 }
 
 int main(void)
