@@ -152,6 +152,9 @@ static bool make_room(unsigned int seen)
 		pages = round_run();
 		if (pages > 0)
 			atomic_fetch_add(&rounds, 1);
+		else if (pages == -ENOSPC && !atomic_load(&full))
+			nbdkit_error("writeback=%s: it is full, too: start with a larger one",
+				     backing);
 		else if (pages < 0 && !atomic_load(&full))
 			nbdkit_error("writeback=%s: %s", backing, strerror((int)-pages));
 	}

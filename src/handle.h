@@ -8,7 +8,7 @@
  * one of those that came back last. Free entries in no stock are bits of their block's word.
  *
  * Invariant, under the lock: a block whose word is not 0 is on the list of available ones. Between
- * the two steps of handles_put() it is not; that has the block to itself meanwhile.
+ * its two steps, handles_put() has the block to itself: it is on no list then.
  */
 #ifndef ZS_HANDLE_H
 #define ZS_HANDLE_H

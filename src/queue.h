@@ -28,8 +28,8 @@
 #define RUN_MAX 64 /* a run ends at multiples of that */
 #define CELL_COUNT_SHIFT 48
 #define CELL_ONE (1ULL << CELL_COUNT_SHIFT)
-#define QUEUE_LAG 64 /* uncounted handles from which on a lane adds them to pending */
-#define QUEUE_LAG_MOST (QUEUE_LAG + 2 * RUN_MAX - 1) /* that a lane has not counted, at most */
+#define QUEUE_LAG 64 /* a lane adds as many uncounted handles to pending */
+#define QUEUE_LAG_MOST (QUEUE_LAG + 2 * RUN_MAX - 1) /* the most that a lane leaves uncounted */
 
 /* How a handle was queued, or why it was not. */
 enum queue_result {
@@ -69,7 +69,7 @@ struct queue {
 	struct port_mutex drain; /* protects what follows, and the drain's side of lanes */
 	u32 lane; /* the one that the pass is at; 0 between passes */
 	const struct segment *stop; /* its tail when the pass came to it */
-	u64 passes; /* that ended; up to longest_ns, all are read without the mutex */
+	u64 passes; /* ended ones; these figures are read without the mutex */
 	u64 drained; /* handles */
 	u64 drains;
 	u64 longest_ns;

@@ -37,7 +37,7 @@ struct pool_config host_config(void)
 
 	return (struct pool_config){
 		.capacity = pool_capacity(budget ? (size_t)budget << 20 : SIZE_MAX),
-		.delay_ms = READ_ONCE(deferred_delay_ms),
+		.delay_ms = READ_ONCE(deferred_delay_ms) ?: 1, /* 0 is none yet: queue_suit() */
 		.max_chain = ZS_MAX_CHAIN,
 		.compact_share = min(READ_ONCE(compact_share), 100U),
 		.misuse_is_fatal = false,

@@ -5,6 +5,8 @@
  */
 #include "server.h"
 
+#include "zram.h"
+
 #define DISK_SIZE ((UINT64_C(1) << 20) + 1234)
 #define MOST_BYTES (5 * UINT64_C(65536))
 #define OPERATIONS 6000
@@ -94,16 +96,19 @@ static void assert_disk_is_model(struct nbd_handle *nbd)
 
 static void disk_is_as_a_buffer(void **state)
 {
-	static const char *const algorithms[] = { "algorithm=lz4", "algorithm=lz4hc",
-						  "algorithm=zstd", "algorithm=deflate" };
 	uint64_t seed = random_seed();
-	char size[32];
-	const char *parameters[] = { size, algorithms[seed / 2 % 4], NULL };
+	char size[32], algorithm[64];
+	const char *parameters[] = { size, algorithm, NULL };
+	unsigned int algorithms = 0;
 	unsigned long operations = random_operations(OPERATIONS / TEST_LESS);
 	struct nbd_handle *nbd[2];
 	struct server server;
 
 	(void)state;
+	while (zram_algorithm(algorithms))
+		algorithms++;
+	snprintf(algorithm, sizeof(algorithm), "algorithm=%s",
+		 zram_algorithm((unsigned int)(seed / 2 % algorithms)));
 	snprintf(size, sizeof(size), "size=%llu", (unsigned long long)DISK_SIZE);
 	server = server_start(parameters);
 	for (int i = 0; i < 2; i++)
