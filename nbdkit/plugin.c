@@ -143,13 +143,18 @@ static int64_t round_run(void)
 /* Makes room for a write that failed when @seen rounds were over. Returns whether there is some. */
 static bool make_room(unsigned int seen)
 {
+	struct zram_bd_stat before, after;
 	int64_t pages = 1;
 
 	if (!backing)
 		return false;
 	pthread_mutex_lock(&round_mutex);
 	if (atomic_load(&rounds) == seen) {
+		zram_get_bd_stat(store, &before);
 		pages = round_run();
+		zram_get_bd_stat(store, &after);
+		if (after.bd_writes != before.bd_writes) /* some, even if it failed then */
+			pages = 1;
 		if (pages > 0)
 			atomic_fetch_add(&rounds, 1);
 		else if (pages == -ENOSPC && !atomic_load(&full))
@@ -397,8 +402,7 @@ static int set_backing(void)
 	return -1;
 }
 
-/* Makes the store before nbdkit goes into the background, so that its user sees what is wrong. */
-static int disk_get_ready(void)
+static int make_store(void)
 {
 	page_size = (size_t)sysconf(_SC_PAGESIZE);
 	if (page_size > MOST_PAGE_SIZE) {
@@ -418,6 +422,22 @@ static int disk_get_ready(void)
 		nbdkit_error("size=%" PRIu64 ": no disk of that size: %s", options.disksize,
 			     strerror(errno));
 	return -1;
+}
+
+/* Tries it before nbdkit goes into the background, so that its user sees what is wrong. */
+static int disk_get_ready(void)
+{
+	int err = make_store();
+
+	zram_destroy(store);
+	store = NULL;
+	return err;
+}
+
+/* The server has a store of its own: a child may not write to its parent's file. */
+static int disk_after_fork(void)
+{
+	return make_store();
 }
 
 static void disk_unload(void)
@@ -440,6 +460,7 @@ static struct nbdkit_plugin plugin = {
 	.config = disk_config,
 	.config_complete = disk_config_complete,
 	.get_ready = disk_get_ready,
+	.after_fork = disk_after_fork,
 	.unload = disk_unload,
 	.open = disk_open,
 	.get_size = disk_get_size,

@@ -318,8 +318,10 @@ int compact_work(void)
 		struct zs_pool *pool;
 		int again = -1;
 
-		if (!atomic64_read(word))
+		if (!atomic64_read(word)) {
 			tag |= 63;
+			continue;
+		}
 		if (!((u64)atomic64_read(word) & bit))
 			continue;
 		/* A zspage that becomes half empty from now on asks anew. */

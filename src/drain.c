@@ -111,8 +111,10 @@ static struct slice drain_slice(void)
 		slice.ended = runtime.queue.passes != passes;
 		port_mutex_unlock(&runtime.queue.drain);
 		cond_resched();
-		slice.crowded = READ_ONCE(runtime.queue.wanted) ||
-				(queue_grows(&runtime.queue) && port_crowded());
+		/* Above half of the capacity nothing keeps the worker from its work. */
+		slice.crowded = queue_grows(&runtime.queue) && port_crowded();
+		if (READ_ONCE(runtime.queue.wanted))
+			slice.crowded |= queue_pending(&runtime.queue) < runtime.queue.capacity / 2;
 	} while (!slice.ended && !slice.crowded && port_now() - start < DRAIN_SLICE_NS);
 	return slice;
 }

@@ -100,7 +100,7 @@ static inline bool lane_append(struct lane *lane, u64 name)
 		lane->left--;
 		WRITE_ONCE(lane->uncounted,
 			   lane->uncounted + (u32)(lane->cell >> CELL_COUNT_SHIFT));
-		WRITE_ONCE(lane->cell, CELL_ONE | name);
+		smp_store_release(&lane->cell, CELL_ONE | name); /* with queue_pending() */
 		smp_store_release(lane->next++, lane->cell); /* as above */
 	}
 	lane->follow = name + 1;

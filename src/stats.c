@@ -57,8 +57,8 @@ unsigned long pool_total_pages(const struct zs_pool *pool)
 		waited = queue_pending_most(&runtime.queue);
 		objects = unlikely(waited) ? pool_objects(pool) : 0;
 		pages = (u64)atomic64_read_acquire(&pool->pages);
-		pending = queue_pending_most(&runtime.queue) + READ_ONCE(runtime.queue.drained) -
-			  drained;
+		pending = queue_pending_most(&runtime.queue);
+		pending += READ_ONCE(runtime.queue.drained) - drained;
 	} while (unlikely(pending && !waited));
 	if (likely(!pending))
 		return (unsigned long)pages;

@@ -462,8 +462,9 @@ struct zram_area *zram_cache_attach(struct zram_cache *cache, uint64_t pages,
 }
 
 /* Takes the records of an area out of the cache. */
-static void forget_records(struct zram_area *area)
+static void forget_records(struct zram_cache *cache, struct zram_area *area)
 {
+	pthread_mutex_lock(&cache->shrinking);
 	for (uint64_t i = 0; i < area->store->nr_slots; i++) {
 		struct record *record = &area->records[i];
 
@@ -474,14 +475,12 @@ static void forget_records(struct zram_area *area)
 		lru_remove(record);
 		record_unlock(record);
 	}
+	pthread_mutex_unlock(&cache->shrinking);
 }
 
-/* Ends an area that is on no list any more. */
-static void end_area(struct zram_cache *cache, struct zram_area *area)
+/* Ends an area that has no records in the cache. */
+static void end_area(struct zram_area *area)
 {
-	pthread_mutex_lock(&cache->shrinking);
-	forget_records(area);
-	pthread_mutex_unlock(&cache->shrinking);
 	slots_destroy(area->records, area->store->nr_slots, sizeof(struct record));
 	backing_close(&area->file);
 	free_area(area);
@@ -505,12 +504,14 @@ void zram_cache_detach(struct zram_area *area)
 	if (!area)
 		return;
 	cache = area->cache;
+	/* First: a child of fork() leaves the files of listed areas alone. */
+	forget_records(cache, area);
 	pthread_mutex_lock(&cache->lru_lock);
 	for (link = &cache->areas; *link != area; link = &(*link)->next)
 		;
 	*link = area->next;
 	pthread_mutex_unlock(&cache->lru_lock);
-	end_area(cache, area);
+	end_area(area);
 }
 
 /*
@@ -634,7 +635,8 @@ void zram_cache_destroy(struct zram_cache *cache)
 	caches_remove(cache);
 	for (struct zram_area *area = cache->areas, *next; area; area = next) {
 		next = area->next;
-		end_area(cache, area);
+		forget_records(cache, area);
+		end_area(area);
 	}
 	zram_destroy(cache->owner); /* which waits for the watcher of pressure */
 	free(cache->buffer);

@@ -290,7 +290,7 @@ int shrinker_start(struct zram_cache *cache)
 	int err;
 
 	pthread_mutex_lock(&cache->shrinker.lock);
-	err = start(cache);
+	err = cache->shrinker.running ? 0 : start(cache); /* pressure may have come before */
 	pthread_mutex_unlock(&cache->shrinker.lock);
 	return err;
 }

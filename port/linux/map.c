@@ -21,7 +21,7 @@
 struct map_area {
 	local_lock_t lock; /* protects what follows */
 	bool write; /* the object in the buffer has to be written back */
-	char buffer[PAGE_SIZE];
+	char *buffer; /* of a page */
 };
 
 static struct map_area __percpu *map_areas;
@@ -33,13 +33,25 @@ int map_init(void)
 	map_areas = alloc_percpu(struct map_area);
 	if (!map_areas)
 		return -ENOMEM;
-	for_each_possible_cpu (cpu)
-		local_lock_init(&per_cpu_ptr(map_areas, cpu)->lock);
+	for_each_possible_cpu (cpu) {
+		struct map_area *area = per_cpu_ptr(map_areas, cpu);
+
+		local_lock_init(&area->lock);
+		area->buffer = kmalloc_node(PAGE_SIZE, GFP_KERNEL, cpu_to_node(cpu));
+		if (!area->buffer) {
+			map_exit();
+			return -ENOMEM;
+		}
+	}
 	return 0;
 }
 
 void map_exit(void)
 {
+	int cpu;
+
+	for_each_possible_cpu (cpu)
+		kfree(per_cpu_ptr(map_areas, cpu)->buffer);
 	free_percpu(map_areas);
 }
 

@@ -119,6 +119,8 @@ static void __exit host_exit(void)
 		zpool_exit();
 	debugfs_exit();
 	pools_exit();
+	/* Migration has no page of ours to come to, and so kicks no worker that has ended. */
+	port_store_destroy(&runtime.zspages.store);
 	runtime_exit();
 	migrate_exit();
 	if (HAVE_MAP)

@@ -48,6 +48,10 @@ void host_destroy_pool(struct zs_pool *pool)
 	list_for_each_entry (host, &pools, list)
 		if (host->pool == pool)
 			break;
+	if (WARN_ON(list_entry_is_head(host, &pools, list))) {
+		mutex_unlock(&pools_lock);
+		return;
+	}
 	list_del(&host->list);
 	mutex_unlock(&pools_lock);
 	debugfs_remove_pool(host->debugfs);

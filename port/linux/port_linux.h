@@ -220,6 +220,7 @@ struct port_store {
 	struct page_bag *bags;
 	unsigned long pages; /* in the bags; read without the lock */
 	bool asked; /* to be trimmed */
+	unsigned int giving; /* tasks that may hold pages from the bags */
 	atomic64_t migrated; /* pages that the kernel has replaced; needs no lock */
 };
 

@@ -216,6 +216,18 @@ static void pages_account(struct page **page, unsigned int count)
 	}
 }
 
+/* Counts the tasks that may hold pages from the bags. Returns whether there is any, or a page. */
+static bool store_giving(struct port_store *store, int more)
+{
+	bool busy;
+
+	port_lock(&store->lock);
+	store->giving += more;
+	busy = store->giving || store->pages;
+	port_unlock(&store->lock);
+	return busy;
+}
+
 /*
  * Gives free pages back to the page allocator, at most @most. Returns how many.
  * - The caller has locked @mine, unless it is NULL. Other pages that are locked go to bags again: a
@@ -227,22 +239,25 @@ unsigned long store_give(struct port_store *store, unsigned long most, struct pa
 	unsigned long left = min(most, READ_ONCE(store->pages)), given = 0;
 	struct page *page[STORE_BATCH];
 
+	store_giving(store, 1);
 	while (left) {
 		unsigned int count = pages_take(store, page, min(left, STORE_BATCH), NUMA_NO_NODE);
 		unsigned int own = pages_disown(page, count, mine);
 
-		if (!count)
-			break;
 		if (own) {
 			pages_account(page, own);
 			release_pages(page, (int)own);
 		}
 		if (own < count)
 			pages_put(store, page + own, count - own);
+		if (!own) /* none is left, or all are locked */
+			break;
 		left -= count;
 		given += own;
-		cond_resched();
+		if (!mine)
+			cond_resched();
 	}
+	store_giving(store, -1);
 	return given;
 }
 
@@ -264,11 +279,13 @@ int port_store_trim(struct port_store *store, bool all)
 	return store_wants(store);
 }
 
-/* Waits for pages that are locked. */
+/* Gives all pages back. Waits for those that are locked, and for other tasks that give some. */
 void port_store_destroy(struct port_store *store)
 {
-	while (READ_ONCE(store->pages))
+	while (store_giving(store, 0)) {
 		store_give(store, ULONG_MAX, NULL);
+		cond_resched();
+	}
 }
 
 /* Returns how many bytes of a range lie in the page where it begins. */

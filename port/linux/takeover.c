@@ -306,6 +306,9 @@ static int give_back(void)
 			       redirects[taken - 1].name, error);
 		else
 			taken--;
+		/* The kernel's own migration must meet no page of ours, not even in a bag. */
+		if (!error)
+			port_store_destroy(&runtime.zspages.store);
 	}
 	WRITE_ONCE(live, were_live);
 	if (taken)

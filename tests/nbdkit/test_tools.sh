@@ -34,10 +34,23 @@ has()
 has nbdkit nbdcopy nbdinfo || exit 77
 uri="nbd+unix:///?socket=$directory/socket"
 
-# In the background, as people start it: the store was made before the fork.
+# In the background, as people start it.
 nbdkit --unix "$directory/socket" --pidfile "$directory/pid" "$plugin" 256M algorithm=zstd level=1
 server=$(cat "$directory/pid")
 [ "$(nbdinfo --size "$uri")" = $((256 << 20)) ] || fail "nbdinfo tells another size"
+
+# At its limit the disk writes to a file, in the background, too.
+truncate -s 64M "$directory/cold"
+nbdkit --unix "$directory/limited" --pidfile "$directory/pid2" "$plugin" 64M limit=4M \
+	writeback="$directory/cold"
+head -c 32M /dev/urandom >"$directory/random"
+nbdcopy "$directory/random" "nbd+unix:///?socket=$directory/limited" ||
+	fail "a disk in the background does not write to its file"
+nbdcopy "nbd+unix:///?socket=$directory/limited" "$directory/read"
+cmp -n $((32 << 20)) "$directory/read" "$directory/random" ||
+	fail "a page that was written to the file reads as another"
+kill "$(cat "$directory/pid2")"
+echo "ok: write-back in the background"
 
 # An image of ext4 with files of this machine, to the disk and back.
 if has mke2fs e2fsck debugfs; then
