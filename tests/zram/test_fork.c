@@ -16,6 +16,11 @@ struct forker {
 	pthread_t thread;
 	struct zram *store;
 	uint64_t first; /* page of this thread's */
+	/*
+	 * While a thread begins or ends it allocates. A sanitizer's allocator, unlike malloc(), does
+	 * not let the child of a fork() at that moment go on.
+	 */
+	pthread_barrier_t *together;
 };
 
 static void child_uses(const void *arg)
@@ -47,6 +52,7 @@ static void *fork_often(void *arg)
 	char *page = malloc(page_size());
 
 	assert_non_null(page);
+	pthread_barrier_wait(forker->together);
 	for (unsigned int i = 0; i < FORKS / TEST_LESS; i++) {
 		struct child child;
 
@@ -59,6 +65,7 @@ static void *fork_often(void *arg)
 		child = run_in_child(child_uses, forker);
 		assert_child_ended_well(&child);
 	}
+	pthread_barrier_wait(forker->together);
 	free(page);
 	return NULL;
 }
@@ -66,13 +73,16 @@ static void *fork_often(void *arg)
 static void test_child_goes_on_with_a_store(void **state)
 {
 	struct forker forkers[THREADS];
+	pthread_barrier_t together;
 	struct zram *store;
 
 	(void)state;
+	assert_int_equal(pthread_barrier_init(&together, NULL, THREADS), 0);
 	store = create_store((size_t)THREADS * PAGES, (struct zram_options){ .algorithm = "lz4" });
 	for (unsigned int i = 0; i < THREADS; i++) {
 		forkers[i].store = store;
 		forkers[i].first = (uint64_t)i * PAGES;
+		forkers[i].together = &together;
 		assert_int_equal(pthread_create(&forkers[i].thread, NULL, fork_often, &forkers[i]),
 				 0);
 	}
