@@ -183,7 +183,7 @@ static uint64_t whole(const struct worker *worker, unsigned int threads, unsigne
 
 static json_t *run(struct bench *bench)
 {
-	struct worker worker[MOST_THREADS];
+	struct worker worker[MOST_THREADS] = { 0 };
 	json_t *figures = json_object();
 
 	errno = pthread_barrier_init(&bench->together, NULL, bench->threads);
