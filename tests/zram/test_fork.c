@@ -17,8 +17,8 @@ struct forker {
 	struct zram *store;
 	uint64_t first; /* page of this thread's */
 	/*
-	 * While a thread begins or ends it allocates. A sanitizer's allocator, unlike malloc(), does
-	 * not let the child of a fork() at that moment go on.
+	 * While a thread begins or ends it allocates. A sanitizer's allocator, unlike malloc(),
+	 * does not let the child of a fork() at that moment go on.
 	 */
 	pthread_barrier_t *together;
 };
