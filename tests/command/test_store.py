@@ -208,7 +208,7 @@ class WrongInput(Test):
     def test_unreadable(self):
         self.refuses('cannot read "none": No such file', "none", "out")
         self.refuses('cannot read ".": Is a directory', ".", "out")
-        self.refuses('cannot read "/proc/self/mem": Input/output error', "/proc/self/mem", "out")
+        self.refuses('cannot read "/proc/self/mem": ', "/proc/self/mem", "out")
         self.refuses("--dictionary needs an input", "-a", "zstd", "-d", "-", "out")
         pathlib.Path("few").write_bytes(bytes(3 * PAGE))
         self.refuses("makes no dictionary", "-a", "zstd", "-d", "few", "out")
@@ -345,7 +345,7 @@ class Writeback(Test):
         arguments = [*self.limit, "-w", "device/nbd", "-v"]
         with self.failing_device():
             pathlib.Path("bad-writes").touch()
-            self.refuses('cannot write "device/nbd": Input/output error', *arguments, "in", "out")
+            self.refuses('cannot write "device/nbd": ', *arguments, "in", "out")
             os.remove("bad-writes")
             with self.piped(*arguments, "-", "out") as ran:
                 pathlib.Path("bad-reads").touch()
