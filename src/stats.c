@@ -49,11 +49,12 @@ void pool_count(const struct zs_pool *pool, struct class_count *count)
  */
 unsigned long pool_total_pages(const struct zs_pool *pool)
 {
-	u64 drained, waited, objects, pages, pending;
+	u64 waited, objects, pages, pending;
 
 	/* What comes or is drained in between counts: the total is too small, never too large. */
 	do {
-		drained = smp_load_acquire(&runtime.queue.drained);
+		u64 drained = smp_load_acquire(&runtime.queue.drained);
+
 		waited = queue_pending_most(&runtime.queue);
 		objects = unlikely(waited) ? pool_objects(pool) : 0;
 		pages = (u64)atomic64_read_acquire(&pool->pages);
