@@ -404,13 +404,6 @@ static int set_backing(void)
 
 static int make_store(void)
 {
-	page_size = (size_t)sysconf(_SC_PAGESIZE);
-	if (page_size > MOST_PAGE_SIZE) {
-		nbdkit_error("pages of %zu bytes: the most are %d", page_size, MOST_PAGE_SIZE);
-		return -1;
-	}
-	for (unsigned int i = 0; i < LOCKS; i++)
-		pthread_mutex_init(&locks[i].mutex, NULL);
 	store = zram_create(&options);
 	if (store)
 		return backing ? set_backing() : 0;
@@ -427,8 +420,16 @@ static int make_store(void)
 /* Tries it before nbdkit goes into the background, so that its user sees what is wrong. */
 static int disk_get_ready(void)
 {
-	int err = make_store();
+	int err;
 
+	page_size = (size_t)sysconf(_SC_PAGESIZE);
+	if (page_size > MOST_PAGE_SIZE) {
+		nbdkit_error("pages of %zu bytes: the most are %d", page_size, MOST_PAGE_SIZE);
+		return -1;
+	}
+	for (unsigned int i = 0; i < LOCKS; i++)
+		pthread_mutex_init(&locks[i].mutex, NULL);
+	err = make_store();
 	zram_destroy(store);
 	store = NULL;
 	return err;
