@@ -299,6 +299,9 @@ static int give_back(void)
 	smp_mb(); /* pairs with the one in on_create() */
 	if (atomic_read(&pools))
 		error = -EBUSY;
+	/* The kernel's own migration must meet no page of ours, not even in a bag. */
+	if (!error)
+		port_store_destroy(&runtime.zspages.store);
 	while (!error && taken) {
 		error = unregister_ftrace_function(&redirects[taken - 1].ops);
 		if (error)
@@ -306,9 +309,6 @@ static int give_back(void)
 			       redirects[taken - 1].name, error);
 		else
 			taken--;
-		/* The kernel's own migration must meet no page of ours, not even in a bag. */
-		if (!error)
-			port_store_destroy(&runtime.zspages.store);
 	}
 	WRITE_ONCE(live, were_live);
 	if (taken)
