@@ -10,7 +10,6 @@
  * slots, and never notice. A page that waits in a bag goes back to the page allocator instead.
  */
 #include <linux/highmem.h>
-#include <linux/vmstat.h>
 
 #include "../../src/read.h"
 #include "host_pool.h"
@@ -103,9 +102,7 @@ int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode
 	}
 	if (error)
 		return error;
-
 	atomic64_inc(&store->migrated);
-	inc_zone_page_state(to, NR_ZSPAGES);
 	dec_zone_page_state(from, NR_ZSPAGES);
 	port_page_disown(from);
 	put_page(from);

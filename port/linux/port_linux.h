@@ -218,9 +218,7 @@ struct page_bag;
 struct port_store {
 	struct port_lock lock; /* protects what follows */
 	struct page_bag *bags;
-	unsigned long pages; /* in the bags; read without the lock */
-	bool asked; /* to be trimmed */
-	unsigned int giving; /* tasks that may hold pages from the bags */
+	unsigned long pages; /* in the bags, or about to go back; read without the lock */
 	atomic64_t migrated; /* pages that the kernel has replaced; needs no lock */
 };
 
