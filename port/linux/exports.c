@@ -12,8 +12,19 @@
 #include <linux/export.h>
 #include <linux/zsmalloc.h>
 
-#include "host.h"
+#include "compat.h"
 #include "zsmalloc_deferred.h"
+
+/* The kernel's own exports have checksums that do not count what a pool is inside. */
+#ifndef __GENKSYMS__
+#include "host.h"
+#endif
+
+#if TAKEOVER
+#define HOST_EXPORT(function)
+#else
+#define HOST_EXPORT(function) EXPORT_SYMBOL_GPL(function)
+#endif
 
 struct zs_pool *zs_create_pool(const char *name)
 {
@@ -63,7 +74,11 @@ HOST_EXPORT(zs_malloc);
  */
 void zs_free(struct zs_pool *pool, unsigned long handle)
 {
-	host_free(pool_unmark(pool), handle);
+	pool = pool_unmark(pool);
+	if (READ_ONCE(host_deferred))
+		pool_free_deferred(pool, handle);
+	else
+		pool_free(pool, handle);
 }
 HOST_EXPORT(zs_free);
 
@@ -80,7 +95,7 @@ HOST_EXPORT(zs_free);
  */
 void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	host_free_deferred(pool_unmark(pool), handle);
+	pool_free_deferred(pool_unmark(pool), handle);
 }
 HOST_EXPORT(zs_free_deferred);
 
@@ -128,7 +143,8 @@ HOST_EXPORT(zs_compact);
 
 void zs_pool_stats(struct zs_pool *pool, struct zs_pool_stats *stats)
 {
-	atomic_long_set(&stats->pages_compacted, (long)host_pages_compacted(pool_unmark(pool)));
+	atomic_long_set(&stats->pages_compacted,
+			atomic64_read(&pool_unmark(pool)->pages_compacted));
 }
 HOST_EXPORT(zs_pool_stats);
 

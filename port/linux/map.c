@@ -9,7 +9,7 @@
 #include <linux/local_lock.h> /* where it needs spinlock_t, it does not say what that is */
 
 #include "../../src/read.h"
-#include "host_pool.h"
+#include "host.h"
 
 #if HAVE_MAP
 

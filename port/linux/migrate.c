@@ -12,7 +12,7 @@
 #include <linux/highmem.h>
 
 #include "../../src/read.h"
-#include "host_pool.h"
+#include "host.h"
 
 /* Returns the zspage that a page's word names, or NULL. Context: the lock that it names is held. */
 static struct zspage *word_zspage(unsigned long word)
@@ -114,17 +114,3 @@ const struct movable_operations port_movable_ops = {
 	.migrate_page = port_migrate_page,
 	.putback_page = putback_page,
 };
-
-/* The kernel's own table stays where its zsmalloc is built in: see takeover.c. */
-#define MIGRATE_TABLE (IS_ENABLED(CONFIG_COMPACTION) && !TAKEOVER)
-
-int migrate_init(void)
-{
-	return MIGRATE_TABLE ? compat_set_movable_ops(&port_movable_ops) : 0;
-}
-
-void migrate_exit(void)
-{
-	if (MIGRATE_TABLE)
-		compat_set_movable_ops(NULL);
-}

@@ -4,10 +4,10 @@
  */
 #include <linux/module.h>
 
-#include "host_pool.h"
+#include "host.h"
 
-static bool deferred = true;
-module_param(deferred, bool, 0644);
+bool host_deferred = true;
+module_param_named(deferred, host_deferred, bool, 0644);
 MODULE_PARM_DESC(deferred, "zs_free() defers: on by default; may be changed at any time");
 
 static unsigned int deferred_budget_mb = POOL_DEFERRED_BUDGET >> 20;
@@ -62,17 +62,10 @@ size_t host_huge_size(const struct zs_pool *pool)
 	return most - (most - IN_TREE_LEAST) % (PAGE_SIZE / 256) - 8 + 1;
 }
 
-void host_free_deferred(struct zs_pool *pool, unsigned long handle)
+/* Has the kernel move all pages of zsmalloc so, or NULL. One that is built in keeps its own way. */
+static int movable_ops_set(const struct movable_operations *ops)
 {
-	pool_free_deferred(pool, handle);
-}
-
-void host_free(struct zs_pool *pool, unsigned long handle)
-{
-	if (READ_ONCE(deferred))
-		pool_free_deferred(pool, handle);
-	else
-		pool_free(pool, handle);
+	return IS_ENABLED(CONFIG_COMPACTION) && !TAKEOVER ? compat_set_movable_ops(ops) : 0;
 }
 
 static int __init host_init(void)
@@ -81,7 +74,7 @@ static int __init host_init(void)
 
 	if (error)
 		return error;
-	error = migrate_init();
+	error = movable_ops_set(&port_movable_ops);
 	if (error)
 		goto no_migrate;
 	error = runtime_init();
@@ -90,7 +83,6 @@ static int __init host_init(void)
 	error = pools_init();
 	if (error)
 		goto no_pools;
-	debugfs_init();
 	if (HAVE_ZPOOL && !TAKEOVER)
 		zpool_init();
 	error = TAKEOVER ? takeover_init() : 0;
@@ -99,12 +91,11 @@ static int __init host_init(void)
 	return 0;
 
 no_takeover:
-	debugfs_exit();
 	pools_exit();
 no_pools:
 	runtime_exit();
 no_runtime:
-	migrate_exit();
+	movable_ops_set(NULL);
 no_migrate:
 	if (HAVE_MAP)
 		map_exit();
@@ -117,12 +108,11 @@ static void __exit host_exit(void)
 		takeover_exit();
 	else if (HAVE_ZPOOL)
 		zpool_exit();
-	debugfs_exit();
 	pools_exit();
 	/* Migration has no page of ours to come to, and so kicks no worker that has ended. */
 	port_store_destroy(&runtime.zspages.store);
 	runtime_exit();
-	migrate_exit();
+	movable_ops_set(NULL);
 	if (HAVE_MAP)
 		map_exit();
 }

@@ -1,67 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The module's pools, and the shrinker that asks all of them for memory. It gives free pages back
- * at once, drains, and moves objects together where that frees pages, as far as it is asked.
+ * The module's pools: what debugfs shows of each, in zsmalloc/POOL/, and the shrinker that asks all
+ * of them for memory. It gives free pages back at once, drains, and moves objects together where
+ * that frees pages, as far as it is asked.
  */
-#include <linux/list.h>
+#include <linux/debugfs.h>
 #include <linux/mutex.h>
-#include <linux/slab.h>
+#include <linux/seq_file.h>
 
-#include "host_pool.h"
+#include "host.h"
 
-/* What the kernel keeps for a pool beside it. */
-struct host_pool {
-	struct list_head list;
-	struct zs_pool *pool;
-	struct dentry *debugfs;
-};
-
-/* The lock keeps the list and its pools. A holder allocates nothing, as reclaim takes it, too. */
-static LIST_HEAD(pools);
+/*
+ * Keeps pools from their end, and so is enough for pool_at(). A holder allocates nothing, as
+ * reclaim takes it, too.
+ */
 static DEFINE_MUTEX(pools_lock);
-static struct shrinker *pools_shrinker;
+static struct dentry *debugfs_root;
+
+static int classes_show(struct seq_file *seq, void *unused)
+{
+	struct port_out out = { .seq = seq };
+
+	pool_show_classes(seq->private, &out);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(classes);
+
+static int deferred_free_show(struct seq_file *seq, void *unused)
+{
+	struct port_out out = { .seq = seq };
+
+	pool_show_deferred(seq->private, &out);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(deferred_free);
+
+/*
+ * Pages of the pool; of all pools those that wait for the worker, and those that the kernel has
+ * moved.
+ */
+static int pages_show(struct seq_file *seq, void *unused)
+{
+	const struct port_store *store = &runtime.zspages.store;
+
+	seq_printf(seq, "used: %lu\nfree: %lu\nmigrated: %llu\n", pool_total_pages(seq->private),
+		   READ_ONCE(store->pages), (u64)atomic64_read(&store->migrated));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(pages);
 
 struct zs_pool *host_create_pool(const char *name)
 {
 	struct pool_config config = host_config();
-	struct host_pool *host = kzalloc(sizeof(*host), GFP_KERNEL);
+	struct zs_pool *pool = pool_create(name, &config);
+	struct dentry *dir;
 
-	if (!host)
+	if (!pool)
 		return NULL;
-	host->pool = pool_create(name, &config);
-	if (!host->pool) {
-		kfree(host);
-		return NULL;
-	}
-	host->debugfs = debugfs_add_pool(host->pool);
-	mutex_lock(&pools_lock);
-	list_add(&host->list, &pools);
-	mutex_unlock(&pools_lock);
-	return host->pool;
+	dir = debugfs_create_dir(pool->name, debugfs_root);
+	debugfs_create_file("classes", 0444, dir, pool, &classes_fops);
+	debugfs_create_file("deferred_free", 0444, dir, pool, &deferred_free_fops);
+	debugfs_create_file("pages", 0444, dir, pool, &pages_fops);
+	return pool;
 }
 
 void host_destroy_pool(struct zs_pool *pool)
 {
-	struct host_pool *host;
-
+	debugfs_lookup_and_remove(pool->name, debugfs_root); /* waits for readers of the files */
 	mutex_lock(&pools_lock);
-	list_for_each_entry (host, &pools, list)
-		if (host->pool == pool)
-			break;
-	if (WARN_ON(list_entry_is_head(host, &pools, list))) {
-		mutex_unlock(&pools_lock);
-		return;
-	}
-	list_del(&host->list);
-	mutex_unlock(&pools_lock);
-	debugfs_remove_pool(host->debugfs);
 	pool_destroy(pool);
-	kfree(host);
+	mutex_unlock(&pools_lock);
 }
 
-unsigned long host_pages_compacted(const struct zs_pool *pool)
+/* Returns a number above the tags of all pools. */
+static u32 pools_end(void)
 {
-	return (unsigned long)atomic64_read(&pool->pages_compacted);
+	return (u32)table_size(&runtime.pools, sizeof(struct zs_pool *));
 }
 
 /*
@@ -72,12 +86,11 @@ static unsigned long count_objects(struct shrinker *shrinker, struct shrink_cont
 {
 	u64 pages = READ_ONCE(runtime.zspages.store.pages) +
 		    DIV_ROUND_UP_ULL(queue_pending(&runtime.queue), 2);
-	struct host_pool *host;
 
 	if (!mutex_trylock(&pools_lock))
 		return 0;
-	list_for_each_entry (host, &pools, list)
-		pages += pool_reclaimable(host->pool);
+	for (u32 tag = 0; tag < pools_end(); tag++)
+		pages += pool_at(tag) ? pool_reclaimable(pool_at(tag)) : 0;
 	mutex_unlock(&pools_lock);
 	return pages ? (unsigned long)pages : SHRINK_EMPTY;
 }
@@ -91,7 +104,7 @@ static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_contr
 {
 	unsigned long most = control->nr_to_scan, handles = 0, freed;
 	struct port_store *store = &runtime.zspages.store;
-	struct host_pool *host;
+	static u32 last; /* the pool whose objects were moved: the next goes on behind it */
 	u32 count = 1;
 
 	if (!mutex_trylock(&pools_lock))
@@ -102,35 +115,40 @@ static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_contr
 		handles += count;
 		freed += store_give(store, most - freed, NULL);
 	}
-	list_rotate_left(&pools); /* another is the first to have its objects moved */
-	list_for_each_entry (host, &pools, list) {
-		if (count || freed >= most) /* what waits is not worth moving */
-			break;
-		if (pool_reclaimable(host->pool))
-			pool_compact_pages(host->pool, most - freed);
-		freed += store_give(store, most - freed, NULL);
+	/* What waits is not worth moving. */
+	for (u32 left = pools_end(); left && !count && freed < most; left--) {
+		struct zs_pool *pool;
+
+		last = (last + 1) % pools_end();
+		pool = pool_at(last);
+		if (pool && pool_reclaimable(pool)) {
+			pool_compact_pages(pool, most - freed);
+			freed += store_give(store, most - freed, NULL);
+		}
 	}
 	runtime_work_in(store_wants(store));
 	mutex_unlock(&pools_lock);
 	return freed || handles ? freed : SHRINK_STOP;
 }
 
+static struct shrinker functions = {
+	.count_objects = count_objects,
+	.scan_objects = scan_objects,
+	.seeks = DEFAULT_SEEKS,
+};
+static struct shrinker *shrinker;
+
 int pools_init(void)
 {
-	int error;
-
-	pools_shrinker = compat_shrinker_alloc();
-	if (!pools_shrinker)
+	shrinker = compat_shrinker_start(&functions, "mm-zspool");
+	if (!shrinker)
 		return -ENOMEM;
-	pools_shrinker->count_objects = count_objects;
-	pools_shrinker->scan_objects = scan_objects;
-	error = compat_shrinker_register(pools_shrinker);
-	if (error)
-		pools_exit();
-	return error;
+	debugfs_root = debugfs_create_dir("zsmalloc", NULL);
+	return 0;
 }
 
 void pools_exit(void)
 {
-	compat_shrinker_free(pools_shrinker);
+	debugfs_remove(debugfs_root);
+	compat_shrinker_stop(shrinker);
 }

@@ -11,7 +11,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
-#include "host_pool.h"
+#include "host.h"
 
 #define WORKER_IDLE U64_MAX
 

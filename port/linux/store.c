@@ -16,7 +16,7 @@
 #include <linux/pagemap.h>
 #include <linux/vmstat.h>
 
-#include "host_pool.h"
+#include "host.h"
 
 #define STORE_BATCH 64UL /* pages that go back at once */
 #define STORE_LEAST 2048UL /* pages that go back even on a crowded CPU: a batch frees as many */

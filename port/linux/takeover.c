@@ -17,8 +17,12 @@
 #include <linux/module.h>
 #include <linux/zsmalloc.h>
 
-#include "host_pool.h"
+#include "host.h"
 #include "zsmalloc_deferred.h"
+
+#if HAVE_ZPOOL
+#include <linux/zpool.h>
+#endif
 
 struct redirect {
 	struct ftrace_ops ops;
@@ -154,12 +158,6 @@ static int redirect_find(const char *name, void *from, void *to, ftrace_func_t h
 					      handler);                                            \
 	} while (0)
 
-#define FIND_NAMED(function, to)                                                                   \
-	do {                                                                                       \
-		if (!error)                                                                        \
-			error = redirect_find(function, NULL, to, on_pool);                        \
-	} while (0)
-
 static int redirects_find(void)
 {
 	int error = 0;
@@ -183,12 +181,14 @@ static int redirects_find(void)
 	FIND(obj_write, on_pool);
 #endif
 #if HAVE_ZPOOL
-	FIND_NAMED("zs_zpool_destroy", driver_destroy);
-	FIND_NAMED("zs_zpool_malloc", driver_malloc);
-	FIND_NAMED("zs_zpool_free", driver_free);
-	FIND_NAMED("zs_zpool_map", driver_map);
-	FIND_NAMED("zs_zpool_unmap", driver_unmap);
-	FIND_NAMED("zs_zpool_" __stringify(COMPAT_ZPOOL_TOTAL), driver_total);
+	error = error ?: redirect_find("zs_zpool_destroy", NULL, host_zpool.destroy, on_pool);
+	error = error ?: redirect_find("zs_zpool_malloc", NULL, host_zpool.malloc, on_pool);
+	error = error ?: redirect_find("zs_zpool_free", NULL, host_zpool.free, on_pool);
+	error = error ?: redirect_find("zs_zpool_map", NULL, host_zpool.map, on_pool);
+	error = error ?: redirect_find("zs_zpool_unmap", NULL, host_zpool.unmap, on_pool);
+	error = error ?:
+			redirect_find("zs_zpool_" __stringify(COMPAT_ZPOOL_TOTAL), NULL,
+				      host_zpool.COMPAT_ZPOOL_TOTAL, on_pool);
 #endif
 	if (HAVE_SET_MOVABLE_OPS && IS_ENABLED(CONFIG_COMPACTION) && !error)
 		error = redirect_find("zs_page_migrate", NULL, port_migrate_page, on_migrate);
