@@ -39,16 +39,6 @@
 #define COMPAT_ZPOOL_UNIT PAGE_SIZE
 #endif
 
-/* Sets what moves all pages of this kind, or NULL; else a page itself says what moves it. */
-static inline int compat_set_movable_ops(const struct movable_operations *ops)
-{
-#if HAVE_SET_MOVABLE_OPS
-	return set_movable_ops(ops, PGTY_zsmalloc);
-#else
-	return 0;
-#endif
-}
-
 /* Makes a page movable. Context: the page is locked. */
 static inline void compat_page_movable(struct page *page, const struct movable_operations *ops)
 {

@@ -45,32 +45,15 @@ void zs_destroy_pool(struct zs_pool *pool)
 }
 HOST_EXPORT(zs_destroy_pool);
 
-/**
- * zs_malloc() - make room for an object.
- * @pool: the pool
- * @size: of the object, bytes
- * @gfp: how far to go for memory
- * @nid: the NUMA node to prefer, where this kernel's zs_malloc() takes one
- *
- * Context: Sleeps if @gfp allows it.
- * Return: a handle, or a negative errno cast to unsigned long. -EINVAL: @size is 0. -ENOSPC: it is
- * above the page size. -ENOMEM: there is no memory.
- */
 unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp COMPAT_MALLOC_NID)
 {
 	return pool_malloc(pool_unmark(pool), size, gfp, COMPAT_NID);
 }
 HOST_EXPORT(zs_malloc);
 
-/**
- * zs_free() - free an object, soon or at once.
- * @pool: the pool
- * @handle: what zs_malloc() returned; 0 and error values are ignored
- *
- * With the module parameter deferred, which is on by default, this is zs_free_deferred(). So the
- * frees of an unmodified zram don't hold up an exiting process.
- *
- * Context: Any but an interrupt.
+/*
+ * With the parameter deferred, which is on by default, this is zs_free_deferred(). So the frees of
+ * an unmodified zram don't hold up an exiting process.
  */
 void zs_free(struct zs_pool *pool, unsigned long handle)
 {
@@ -119,15 +102,7 @@ size_t zs_huge_class_size(struct zs_pool *pool)
 }
 HOST_EXPORT(zs_huge_class_size);
 
-/**
- * zs_get_total_pages() - how many pages the pool's zspages hold.
- * @pool: the pool
- *
- * Leaves out an estimate of what waits to be freed: zram compares the total with its limit.
- *
- * Context: Any.
- * Return: the number.
- */
+/* Leaves out an estimate of what waits to be freed: zram compares the total with its limit. */
 unsigned long zs_get_total_pages(struct zs_pool *pool)
 {
 	return pool_total_pages(pool_unmark(pool));

@@ -24,19 +24,15 @@ struct map_area {
 	char *buffer; /* of a page */
 };
 
-static struct map_area __percpu *map_areas;
+static DEFINE_PER_CPU(struct map_area, map_areas) = { .lock = INIT_LOCAL_LOCK(lock) };
 
 int map_init(void)
 {
 	int cpu;
 
-	map_areas = alloc_percpu(struct map_area);
-	if (!map_areas)
-		return -ENOMEM;
 	for_each_possible_cpu (cpu) {
-		struct map_area *area = per_cpu_ptr(map_areas, cpu);
+		struct map_area *area = per_cpu_ptr(&map_areas, cpu);
 
-		local_lock_init(&area->lock);
 		area->buffer = kmalloc_node(PAGE_SIZE, GFP_KERNEL, cpu_to_node(cpu));
 		if (!area->buffer) {
 			map_exit();
@@ -51,8 +47,7 @@ void map_exit(void)
 	int cpu;
 
 	for_each_possible_cpu (cpu)
-		kfree(per_cpu_ptr(map_areas, cpu)->buffer);
-	free_percpu(map_areas);
+		kfree(per_cpu(map_areas, cpu).buffer);
 }
 
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write)
@@ -68,8 +63,8 @@ void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool writ
 	memory = object_at(&object, object.size);
 	if (memory)
 		return memory;
-	local_lock(&map_areas->lock);
-	area = this_cpu_ptr(map_areas);
+	local_lock(&map_areas.lock);
+	area = this_cpu_ptr(&map_areas);
 	area->write = write;
 	if (read)
 		port_chain_read(&object.ref->zspage->chain, object.offset, area->buffer,
@@ -86,12 +81,12 @@ void map_end(struct zs_pool *pool, unsigned long handle)
 		return;
 	}
 	if (!object_at(&object, object.size)) {
-		struct map_area *area = this_cpu_ptr(map_areas);
+		struct map_area *area = this_cpu_ptr(&map_areas);
 
 		if (area->write)
 			port_chain_write(&object.ref->zspage->chain, object.offset, area->buffer,
 					 object.size);
-		local_unlock(&map_areas->lock);
+		local_unlock(&map_areas.lock);
 	}
 	read_end(&object);
 }
@@ -117,8 +112,7 @@ void sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg
 	}
 	page = &object.ref->zspage->chain.page[object.offset >> PAGE_SHIFT];
 	first = min_t(size_t, len, PAGE_SIZE - offset_in_page(object.offset));
-	if (first < len)
-		sg_init_table(sg, 2);
+	sg_init_table(sg, first < len ? 2 : 1);
 	sg_set_page(sg, page[0], (unsigned int)first, offset_in_page(object.offset));
 	if (first < len)
 		sg_set_page(sg_next(sg), page[1], (unsigned int)(len - first), 0);

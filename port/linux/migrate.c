@@ -26,16 +26,6 @@ static struct zspage *word_zspage(unsigned long word)
 	return ref->zspage;
 }
 
-/* Returns where a page is in a zspage's chain; the chain's length if it is not there. */
-static u32 chain_find(const struct zspage *zspage, const struct page *page)
-{
-	u32 i = 0;
-
-	while (i < zspage->class->geometry.pages && zspage->chain.page[i] != page)
-		i++;
-	return i;
-}
-
 /*
  * Returns whether a reader may be at an object that lies in a page of a frozen zspage, or reaches
  * into it.
@@ -54,11 +44,13 @@ static bool chain_page_is_read(struct zspage *zspage, u32 page)
 /* Puts @to, with the bytes, in the place of a page of a zspage. Context: the class lock is held. */
 static int chain_replace(struct zspage *zspage, struct page *from, struct page *to)
 {
-	u32 place = chain_find(zspage, from);
+	u32 place = 0;
 	bool read;
 
+	while (place < zspage->class->geometry.pages && zspage->chain.page[place] != from)
+		place++;
 	if (place == zspage->class->geometry.pages)
-		return -EAGAIN;
+		return -EAGAIN; /* it is not there */
 	zspage_freeze(zspage);
 	read = chain_page_is_read(zspage, place);
 	if (!read) {

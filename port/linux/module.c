@@ -62,10 +62,14 @@ size_t host_huge_size(const struct zs_pool *pool)
 	return most - (most - IN_TREE_LEAST) % (PAGE_SIZE / 256) - 8 + 1;
 }
 
-/* Has the kernel move all pages of zsmalloc so, or NULL. One that is built in keeps its own way. */
+/* Says what moves pages of zsmalloc's type, or NULL. A zsmalloc that is built in keeps its own. */
 static int movable_ops_set(const struct movable_operations *ops)
 {
-	return IS_ENABLED(CONFIG_COMPACTION) && !TAKEOVER ? compat_set_movable_ops(ops) : 0;
+#if HAVE_SET_MOVABLE_OPS && IS_ENABLED(CONFIG_COMPACTION) && !TAKEOVER
+	return set_movable_ops(ops, PGTY_zsmalloc);
+#else
+	return 0;
+#endif
 }
 
 static int __init host_init(void)
