@@ -21,6 +21,7 @@
 #include <linux/sched/stat.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
+#include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -152,9 +153,7 @@ static inline bool port_fence_works(void)
 #define PORT_CHAIN_CONTIGUOUS false
 
 struct port_chain {
-	struct {
-	} none; /* a flexible array may not be alone */
-	struct page *page[];
+	DECLARE_FLEX_ARRAY(struct page *, page);
 };
 
 static inline size_t port_chain_bytes(unsigned int pages)

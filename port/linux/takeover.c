@@ -211,15 +211,17 @@ static int redirects_try(void)
 	return error;
 }
 
-/* Puts the next function's redirection into force. */
-static int redirect_next(void)
+/* Puts redirections into force, up to the number @most. */
+static int redirects_take(unsigned int most)
 {
-	int error = register_ftrace_function(&redirects[taken].ops);
+	while (taken < most) {
+		int error = register_ftrace_function(&redirects[taken].ops);
 
-	if (error)
-		return refuse(&redirects[taken], error);
-	if (!taken++)
-		__module_get(THIS_MODULE);
+		if (error)
+			return refuse(&redirects[taken], error);
+		if (!taken++)
+			__module_get(THIS_MODULE);
+	}
 	return 0;
 }
 
@@ -251,17 +253,15 @@ static bool try_access(struct zs_pool *pool, unsigned long handle)
 	return same;
 }
 
-/* Makes, uses and destroys a pool by the kernel's names. Returns what was wrong, or NULL. */
-static const char *try_pool(bool marked)
+/* Makes, uses and destroys a pool by the kernel's names. Returns 0 if that went well, or -EIO. */
+static int try_pool(bool marked)
 {
 	static unsigned long handle[TRY_OBJECTS];
 	struct zs_pool *pool = zs_create_pool("takeover");
-	const char *wrong = NULL;
+	const char *wrong = pool ? NULL : "no memory";
 	unsigned int made = 0;
 
-	if (!pool)
-		return "no memory";
-	if (pool_is_marked(pool) != marked)
+	if (pool && pool_is_marked(pool) != marked)
 		wrong = "zs_create_pool() is another's";
 	while (made < TRY_OBJECTS && !wrong) {
 		handle[made] = zs_malloc(pool, TRY_SIZE, GFP_KERNEL COMPAT_ANY_NODE);
@@ -272,16 +272,22 @@ static const char *try_pool(bool marked)
 	}
 	while (made)
 		zs_free(pool, handle[--made]);
-	if (marked) {
+	if (marked && !wrong) {
 		zs_free_deferred_flush(pool);
 		if (zs_get_total_pages(pool))
 			wrong = "a flush left pages";
 	}
-	zs_destroy_pool(pool);
+	if (pool)
+		zs_destroy_pool(pool);
 	/* The queue forgets what this pool wanted of it. */
 	WRITE_ONCE(runtime.queue.capacity, 0);
 	WRITE_ONCE(runtime.queue.delay_ms, 0);
-	return atomic_read(&pools) ? "zs_destroy_pool() is another's" : wrong;
+	if (atomic_read(&pools) && !wrong)
+		wrong = "zs_destroy_pool() is another's";
+	if (!wrong)
+		return 0;
+	pr_err("takeover: the self-test failed, %s; keep this kernel's own zsmalloc\n", wrong);
+	return -EIO;
 }
 
 /*
@@ -321,26 +327,13 @@ static int give_back(void)
 /* Redirects all functions, and tries them before anybody else has a pool of ours. */
 static int take_over(void)
 {
-	const char *wrong = NULL;
 	int error;
 
 	if (taken == found)
 		return 0;
 	WRITE_ONCE(tester, current);
-	error = redirects_try();
-	while (!error && taken < found - 1)
-		error = redirect_next();
-	if (!error)
-		wrong = try_pool(false);
-	if (!error && !wrong)
-		error = redirect_next();
-	if (!error && !wrong)
-		wrong = try_pool(true);
-	if (wrong) {
-		pr_err("takeover: the self-test failed, %s; keep this kernel's own zsmalloc\n",
-		       wrong);
-		error = -EIO;
-	}
+	error = redirects_try() ?: redirects_take(found - 1) ?: try_pool(false);
+	error = error ?: redirects_take(found) ?: try_pool(true);
 	if (error)
 		give_back();
 	if (error && taken)
@@ -354,18 +347,17 @@ static int take_over(void)
 
 /* The kernel holds the lock of the module's parameters where it is written. */
 static bool enabled = true;
-static bool loaded;
 
 static int enabled_set(const char *value, const struct kernel_param *param)
 {
 	bool wanted;
 	int error = kstrtobool(value, &wanted);
 
-	if (!error && loaded)
+	if (!error && found)
 		error = wanted ? take_over() : give_back();
 	if (error)
 		return error;
-	if (loaded && enabled && !wanted)
+	if (found && enabled && !wanted)
 		pr_info("takeover: all functions are given back, new pools are the kernel's\n");
 	enabled = wanted;
 	return 0;
@@ -382,7 +374,6 @@ int takeover_init(void)
 
 	kernel_param_lock(THIS_MODULE);
 	atomic_set(&pools, 0);
-	loaded = true;
 	error = redirects_find();
 	if (!error && enabled)
 		error = take_over();
