@@ -9,7 +9,6 @@
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
-#include <linux/slab.h>
 
 #include "have.h"
 

@@ -64,14 +64,6 @@ void port_page_own(struct page *page);
 void port_page_disown(struct page *page);
 unsigned long store_give(struct port_store *store, unsigned long most, struct page *mine);
 
-#define STORE_DELAY_MS 10 /* the worker starts at most so long after pages came free */
-
-/* Returns the milliseconds within which the store wants a trim, or -1 for none. */
-static inline int store_wants(const struct port_store *store)
-{
-	return READ_ONCE(store->pages) ? STORE_DELAY_MS : -1;
-}
-
 /*
  * The private word of a page of the store: of which zspage it is, or was last; zspage 0 is none.
  * The word is 0 once the page goes back to the page allocator.

@@ -89,7 +89,6 @@ int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode
 	port_unlock(class_lock_at(page_word_lock(word)));
 	if (error == -EAGAIN) { /* no zspage has the page: it waits in a bag, or is in between */
 		store_give(store, ULONG_MAX, from);
-		runtime_work_in(store_wants(store));
 		return page_private(from) ? error : 0;
 	}
 	if (error)

@@ -78,29 +78,24 @@ static int __init host_init(void)
 
 	if (error)
 		return error;
-	error = movable_ops_set(&port_movable_ops);
-	if (error)
-		goto no_migrate;
 	error = runtime_init();
 	if (error)
 		goto no_runtime;
 	error = pools_init();
 	if (error)
 		goto no_pools;
+	error = TAKEOVER ? takeover_init() : movable_ops_set(&port_movable_ops);
+	if (error)
+		goto no_way_in;
 	if (HAVE_ZPOOL && !TAKEOVER)
 		zpool_init();
-	error = TAKEOVER ? takeover_init() : 0;
-	if (error)
-		goto no_takeover;
 	return 0;
 
-no_takeover:
+no_way_in:
 	pools_exit();
 no_pools:
 	runtime_exit();
 no_runtime:
-	movable_ops_set(NULL);
-no_migrate:
 	if (HAVE_MAP)
 		map_exit();
 	return error;
@@ -113,8 +108,6 @@ static void __exit host_exit(void)
 	else if (HAVE_ZPOOL)
 		zpool_exit();
 	pools_exit();
-	/* Migration has no page of ours to come to, and so kicks no worker that has ended. */
-	port_store_destroy(&runtime.zspages.store);
 	runtime_exit();
 	movable_ops_set(NULL);
 	if (HAVE_MAP)

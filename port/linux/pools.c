@@ -35,10 +35,7 @@ static int deferred_free_show(struct seq_file *seq, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(deferred_free);
 
-/*
- * Pages of the pool; of all pools those that wait for the worker, and those that the kernel has
- * moved.
- */
+/* Pages of the pool; of all pools, free ones that wait for the worker, and moved ones. */
 static int pages_show(struct seq_file *seq, void *unused)
 {
 	const struct port_store *store = &runtime.zspages.store;
@@ -72,12 +69,6 @@ void host_destroy_pool(struct zs_pool *pool)
 	mutex_unlock(&pools_lock);
 }
 
-/* Returns a number above the tags of all pools. */
-static u32 pools_end(void)
-{
-	return (u32)table_size(&runtime.pools, sizeof(struct zs_pool *));
-}
-
 /*
  * Returns the pages that can come free. What waits counts as some two objects to a page. While
  * another task is at work it is not known: that is 0.
@@ -86,10 +77,11 @@ static unsigned long count_objects(struct shrinker *shrinker, struct shrink_cont
 {
 	u64 pages = READ_ONCE(runtime.zspages.store.pages) +
 		    DIV_ROUND_UP_ULL(queue_pending(&runtime.queue), 2);
+	u64 tags = table_size(&runtime.pools, sizeof(struct zs_pool *));
 
 	if (!mutex_trylock(&pools_lock))
 		return 0;
-	for (u32 tag = 0; tag < pools_end(); tag++)
+	for (u32 tag = 0; tag < tags; tag++)
 		pages += pool_at(tag) ? pool_reclaimable(pool_at(tag)) : 0;
 	mutex_unlock(&pools_lock);
 	return pages ? (unsigned long)pages : SHRINK_EMPTY;
@@ -104,6 +96,7 @@ static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_contr
 {
 	unsigned long most = control->nr_to_scan, handles = 0, freed;
 	struct port_store *store = &runtime.zspages.store;
+	u64 tags = table_size(&runtime.pools, sizeof(struct zs_pool *));
 	static u32 last; /* the pool whose objects were moved: the next goes on behind it */
 	u32 count = 1;
 
@@ -116,17 +109,16 @@ static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_contr
 		freed += store_give(store, most - freed, NULL);
 	}
 	/* What waits is not worth moving. */
-	for (u32 left = pools_end(); left && !count && freed < most; left--) {
+	for (u64 left = tags; left && !count && freed < most; left--) {
 		struct zs_pool *pool;
 
-		last = (last + 1) % pools_end();
+		last = (last + 1) % tags;
 		pool = pool_at(last);
 		if (pool && pool_reclaimable(pool)) {
 			pool_compact_pages(pool, most - freed);
 			freed += store_give(store, most - freed, NULL);
 		}
 	}
-	runtime_work_in(store_wants(store));
 	mutex_unlock(&pools_lock);
 	return freed || handles ? freed : SHRINK_STOP;
 }

@@ -18,6 +18,7 @@
 
 #include "host.h"
 
+#define STORE_DELAY_MS 10 /* the worker starts at most so long after pages came free */
 #define STORE_BATCH 64UL /* pages that go back at once */
 #define STORE_LEAST 2048UL /* pages that go back even on a crowded CPU: a batch frees as many */
 
@@ -139,7 +140,7 @@ void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 
 		set_page_private(chain->page[i], page_word_make(lock, number));
 }
 
-/* The first page asks for a trim. A trim that leaves pages asks for the next: see store_wants(). */
+/* The first page asks for a trim, and a trim that leaves pages for the next. */
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages)
 {
 	bool first;
@@ -168,26 +169,6 @@ void port_page_free(struct port_store *store, struct port_page *page)
 	free_page((unsigned long)page);
 }
 
-/*
- * Disowns pages that no other task has locked; the caller has locked @mine. Returns how many, first
- * in @page.
- */
-static unsigned int pages_disown(struct page **page, unsigned int count, const struct page *mine)
-{
-	unsigned int own = 0;
-
-	for (unsigned int i = 0; i < count; i++) {
-		if (page[i] != mine && !trylock_page(page[i]))
-			continue;
-		port_page_disown(page[i]);
-		if (page[i] != mine)
-			unlock_page(page[i]);
-		swap(page[own], page[i]);
-		own++;
-	}
-	return own;
-}
-
 /* Counts pages out, those of one zone at once: that turns interrupts off on some machines. */
 static void pages_uncount(struct page **page, unsigned int count)
 {
@@ -204,7 +185,6 @@ static void pages_uncount(struct page **page, unsigned int count)
  * Gives free pages back to the page allocator, at most @most. Returns how many.
  * - The caller has locked @mine, unless it is NULL. Other pages that are locked go to bags again: a
  *   task that moves pages, and needs memory, may be what has locked them.
- * - A caller beside the worker has it come for what is left: see store_wants().
  */
 unsigned long store_give(struct port_store *store, unsigned long most, struct page *mine)
 {
@@ -212,12 +192,20 @@ unsigned long store_give(struct port_store *store, unsigned long most, struct pa
 	struct page *page[STORE_BATCH];
 
 	while (left) {
-		unsigned int count, own;
+		unsigned int count, own = 0;
 
 		port_lock(&store->lock);
 		count = bags_take(store, page, min(left, STORE_BATCH), NUMA_NO_NODE);
 		port_unlock(&store->lock);
-		own = pages_disown(page, count, mine);
+		for (unsigned int i = 0; i < count; i++) {
+			if (page[i] != mine && !trylock_page(page[i]))
+				continue;
+			port_page_disown(page[i]);
+			if (page[i] != mine)
+				unlock_page(page[i]);
+			swap(page[own], page[i]);
+			own++;
+		}
 		pages_uncount(page, own);
 		release_pages(page, (int)own);
 		port_lock(&store->lock);
@@ -246,7 +234,7 @@ int port_store_trim(struct port_store *store, bool all)
 		    (runtime.queue.grows || READ_ONCE(store->pages) + given > had))
 			break;
 	} while (!all && given == STORE_LEAST);
-	return store_wants(store);
+	return READ_ONCE(store->pages) ? STORE_DELAY_MS : -1;
 }
 
 /* Gives all pages back. Waits for those that are locked, and for other tasks that give some. */

@@ -305,8 +305,7 @@ static int give_back(void)
 	smp_mb(); /* pairs with the one in on_create() */
 	if (atomic_read(&pools))
 		error = -EBUSY;
-	/* The kernel's own migration must meet no page of ours, not even in a bag. */
-	if (!error)
+	else /* The kernel's own migration must meet no page of ours, not even in a bag. */
 		port_store_destroy(&runtime.zspages.store);
 	while (!error && taken) {
 		error = unregister_ftrace_function(&redirects[taken - 1].ops);
