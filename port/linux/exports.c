@@ -78,9 +78,13 @@ HOST_EXPORT(zs_free);
  */
 void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	pool_free_deferred(pool_unmark(pool), handle);
+	/* The kernel's own has no such function: its pools come here, too. */
+	if (TAKEOVER && !pool_is_marked(pool))
+		takeover_free(pool, handle);
+	else
+		pool_free_deferred(pool_unmark(pool), handle);
 }
-HOST_EXPORT(zs_free_deferred);
+EXPORT_SYMBOL_GPL(zs_free_deferred);
 
 /**
  * zs_free_deferred_flush() - wait until all deferred frees are done.

@@ -38,12 +38,18 @@ void zpool_exit(void);
 int takeover_init(void);
 void takeover_exit(void);
 void takeover_uncount(void);
+void takeover_free(struct zs_pool *pool, unsigned long handle);
 
 /*
  * There, callers have a pool's pointer without this bit, which is set in any address of the
  * kernel's. An access by such a pointer is a fault. arm64 may ignore the topmost byte.
  */
 #define POOL_BIT (IS_ENABLED(CONFIG_ARM64) ? BIT(54) : BIT(62))
+
+static inline bool pool_is_marked(const struct zs_pool *pool)
+{
+	return ((unsigned long)pool & (BIT(63) | POOL_BIT)) == BIT(63);
+}
 
 static inline struct zs_pool *pool_mark(struct zs_pool *pool)
 {

@@ -45,15 +45,16 @@ MODULE_PARM_DESC(live, "new pools are the module's; N: the kernel's own, as befo
 
 static struct task_struct *tester; /* while it tests, new pools are ours for this task alone */
 
-static bool pool_is_marked(const struct zs_pool *pool)
-{
-	return ((unsigned long)pool & (BIT(63) | POOL_BIT)) == BIT(63);
-}
-
 /* Notes that a pool is gone, or was never made. Its caller returns without sleeping. */
 void takeover_uncount(void)
 {
 	atomic_dec(&pools);
+}
+
+/* Frees an object of a pool of the kernel's own. */
+void takeover_free(struct zs_pool *pool, unsigned long handle)
+{
+	zs_free(pool, handle);
 }
 
 /* Has a redirected call go on in our function. */
@@ -388,15 +389,3 @@ void takeover_exit(void)
 	for (unsigned int i = 0; i < found; i++)
 		ftrace_free_filter(&redirects[i].ops);
 }
-
-/* The kernel has no such function, so a pool of the kernel's may come here. */
-void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
-{
-	extern typeof(zs_free_deferred) our_free_deferred;
-
-	if (pool_is_marked(pool))
-		our_free_deferred(pool, handle);
-	else
-		zs_free(pool, handle);
-}
-EXPORT_SYMBOL_GPL(zs_free_deferred);
