@@ -21,7 +21,6 @@
 #include <linux/sched/stat.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
-#include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>

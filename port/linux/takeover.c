@@ -321,6 +321,7 @@ static int give_back(void)
 		return error;
 	synchronize_rcu_tasks();
 	module_put(THIS_MODULE);
+	pr_info("takeover: all functions are given back, new pools are the kernel's\n");
 	return 0;
 }
 
@@ -355,12 +356,9 @@ static int enabled_set(const char *value, const struct kernel_param *param)
 
 	if (!error && found)
 		error = wanted ? take_over() : give_back();
-	if (error)
-		return error;
-	if (found && enabled && !wanted)
-		pr_info("takeover: all functions are given back, new pools are the kernel's\n");
-	enabled = wanted;
-	return 0;
+	if (!error)
+		enabled = wanted;
+	return error;
 }
 
 static const struct kernel_param_ops enabled_ops = { .set = enabled_set, .get = param_get_bool };
