@@ -7,7 +7,6 @@
 #define ZS_COMPAT_H
 
 #include <linux/migrate.h>
-#include <linux/mm.h>
 #include <linux/shrinker.h>
 
 #include "have.h"

@@ -40,7 +40,6 @@ struct pool_config host_config(void)
 		.delay_ms = READ_ONCE(deferred_delay_ms) ?: 1, /* 0 is none yet: queue_suit() */
 		.max_chain = ZS_MAX_CHAIN,
 		.compact_share = min(READ_ONCE(compact_share), 100U),
-		.misuse_is_fatal = false,
 	};
 }
 

@@ -2,35 +2,34 @@
 /*
  * The module's pools: what debugfs shows of each, in zsmalloc/POOL/, and the shrinker that asks all
  * of them for memory. It gives free pages back at once, drains, and moves objects together where
- * that frees pages, as far as it is asked.
+ * that frees pages, as far as it is asked. Before the kernel kills a process for want of memory, it
+ * is asked for all.
  */
 #include <linux/debugfs.h>
-#include <linux/mutex.h>
-#include <linux/seq_file.h>
+#include <linux/oom.h>
 
 #include "host.h"
 
 /*
- * Keeps pools from their end, and so is enough for pool_at(). A holder allocates nothing, as
- * reclaim takes it, too.
+ * The lock keeps the pools, by their tags, and the count of pages that reclaim got since it last
+ * ran out of memory. A holder allocates nothing, and waits for no lock under which another does:
+ * reclaim takes the lock, too.
  */
 static DEFINE_MUTEX(pools_lock);
+static DECLARE_BITMAP(pools, HANDLE_TAGS);
+static unsigned long pages_given;
 static struct dentry *debugfs_root;
 
 static int classes_show(struct seq_file *seq, void *unused)
 {
-	struct port_out out = { .seq = seq };
-
-	pool_show_classes(seq->private, &out);
+	pool_show_classes(seq->private, container_of(seq, struct port_out, seq));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(classes);
 
 static int deferred_free_show(struct seq_file *seq, void *unused)
 {
-	struct port_out out = { .seq = seq };
-
-	pool_show_deferred(seq->private, &out);
+	pool_show_deferred(seq->private, container_of(seq, struct port_out, seq));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(deferred_free);
@@ -54,6 +53,7 @@ struct zs_pool *host_create_pool(const char *name)
 
 	if (!pool)
 		return NULL;
+	set_bit(pool->tag, pools);
 	dir = debugfs_create_dir(pool->name, debugfs_root);
 	debugfs_create_file("classes", 0444, dir, pool, &classes_fops);
 	debugfs_create_file("deferred_free", 0444, dir, pool, &deferred_free_fops);
@@ -65,8 +65,9 @@ void host_destroy_pool(struct zs_pool *pool)
 {
 	debugfs_lookup_and_remove(pool->name, debugfs_root); /* waits for readers of the files */
 	mutex_lock(&pools_lock);
-	pool_destroy(pool);
+	clear_bit(pool->tag, pools);
 	mutex_unlock(&pools_lock);
+	pool_destroy(pool);
 }
 
 /*
@@ -77,51 +78,79 @@ static unsigned long count_objects(struct shrinker *shrinker, struct shrink_cont
 {
 	u64 pages = READ_ONCE(runtime.zspages.store.pages) +
 		    DIV_ROUND_UP_ULL(queue_pending(&runtime.queue), 2);
-	u64 tags = table_size(&runtime.pools, sizeof(struct zs_pool *));
+	u32 tag;
 
 	if (!mutex_trylock(&pools_lock))
 		return 0;
-	for (u32 tag = 0; tag < tags; tag++)
-		pages += pool_at(tag) ? pool_reclaimable(pool_at(tag)) : 0;
+	for_each_set_bit (tag, pools, HANDLE_TAGS)
+		pages += pool_reclaimable(pool_at(tag));
 	mutex_unlock(&pools_lock);
 	return pages ? (unsigned long)pages : SHRINK_EMPTY;
 }
 
 /*
- * Returns how many pages the call gave back to the page allocator: at most as many as it was asked
- * for. It looks at two handles for each, and leaves the rest to the next call. One task works at a
- * time, for a moment; the others do not wait for it.
+ * Gives up to @most pages back to the page allocator. Returns how many. It looks at two handles for
+ * each.
+ * - Under the lock of the pools.
  */
-static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_control *control)
+static unsigned long pools_give(unsigned long most)
 {
-	unsigned long most = control->nr_to_scan, handles = 0, freed;
 	struct port_store *store = &runtime.zspages.store;
-	u64 tags = table_size(&runtime.pools, sizeof(struct zs_pool *));
-	static u32 last; /* the pool whose objects were moved: the next goes on behind it */
-	u32 count = 1;
+	unsigned long handles = 0, freed;
+	static u32 next; /* the tag from which on pools have their objects moved */
+	u32 count = 1, tag, start = next;
 
-	if (!mutex_trylock(&pools_lock))
-		return SHRINK_STOP;
+	lockdep_assert_held(&pools_lock);
 	freed = store_give(store, most, NULL);
 	while (count && freed < most && handles < 2 * most) {
 		count = drain_some(GFP_KERNEL);
 		handles += count;
 		freed += store_give(store, most - freed, NULL);
+		cond_resched();
 	}
-	/* What waits is not worth moving. */
-	for (u64 left = tags; left && !count && freed < most; left--) {
-		struct zs_pool *pool;
-
-		last = (last + 1) % tags;
-		pool = pool_at(last);
-		if (pool && pool_reclaimable(pool)) {
-			pool_compact_pages(pool, most - freed);
-			freed += store_give(store, most - freed, NULL);
-		}
+	for_each_set_bit_wrap(tag, pools, HANDLE_TAGS, start)
+	{
+		if (count || freed >= most) /* what waits is not worth moving */
+			break;
+		if (pool_reclaimable(pool_at(tag)))
+			pool_compact_pages(pool_at(tag), most - freed);
+		freed += store_give(store, most - freed, NULL);
+		next = tag + 1;
 	}
-	mutex_unlock(&pools_lock);
-	return freed || handles ? freed : SHRINK_STOP;
+	pages_given += freed;
+	return freed;
 }
+
+/*
+ * Returns how many pages the call gave back: at most as many as it was asked for. It leaves the
+ * rest to the next call. One task works at a time, for a moment; the others do not wait for it.
+ */
+static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_control *control)
+{
+	unsigned long freed;
+
+	if (!mutex_trylock(&pools_lock))
+		return SHRINK_STOP;
+	freed = pools_give(control->nr_to_scan);
+	mutex_unlock(&pools_lock);
+	return freed || queue_pending(&runtime.queue) ? freed : SHRINK_STOP;
+}
+
+/*
+ * Gives back all that can come free. The kernel looks for memory again if there was something.
+ * Another task may have given it: reclaim finds nothing while that task is at work.
+ */
+static int oom_notify(struct notifier_block *block, unsigned long unused, void *freed)
+{
+	mutex_lock(&pools_lock);
+	pools_give(ULONG_MAX / 2);
+	*(unsigned long *)freed += pages_given;
+	pages_given = 0;
+	mutex_unlock(&pools_lock);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block oom_notifier = { .notifier_call = oom_notify };
 
 static struct shrinker functions = {
 	.count_objects = count_objects,
@@ -135,6 +164,7 @@ int pools_init(void)
 	shrinker = compat_shrinker_start(&functions, "mm-zspool");
 	if (!shrinker)
 		return -ENOMEM;
+	register_oom_notifier(&oom_notifier); /* fails only for one that is there already */
 	debugfs_root = debugfs_create_dir("zsmalloc", NULL);
 	return 0;
 }
@@ -143,4 +173,5 @@ void pools_exit(void)
 {
 	debugfs_remove(debugfs_root);
 	compat_shrinker_stop(shrinker);
+	unregister_oom_notifier(&oom_notifier);
 }

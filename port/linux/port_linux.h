@@ -5,24 +5,16 @@
 #ifndef ZS_PORT_LINUX_H
 #define ZS_PORT_LINUX_H
 
-#include <linux/atomic.h>
-#include <linux/bitops.h>
 #include <linux/cpumask.h>
-#include <linux/err.h>
-#include <linux/gfp.h>
 #include <linux/kernel.h>
-#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/numa.h>
 #include <linux/prefetch.h>
-#include <linux/rcupdate.h>
-#include <linux/sched.h>
 #include <linux/sched/stat.h>
+#include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
-#include <linux/types.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
@@ -234,8 +226,9 @@ static inline bool port_worker_there(const struct port_worker *worker)
 	return true;
 }
 
+/* A file of debugfs that is read. */
 struct port_out {
-	struct seq_file *seq;
+	struct seq_file seq;
 };
 
 #endif /* ZS_PORT_LINUX_H */
