@@ -74,26 +74,19 @@ unsigned long store_give(struct port_store *store, unsigned long most, struct pa
  * The private word of a page of the store: of which zspage it is, or was last; zspage 0 is none.
  * The word is 0 once the page goes back to the page allocator.
  *
- *   word   0 | zspage 31 | lock 8 | 1
+ *   word   0 | zspage 31 | 1
  */
 #define PAGE_WORD_OURS 1UL
-#define PAGE_WORD_LOCK_SHIFT 1
-#define PAGE_WORD_ZSPAGE_SHIFT 9
+#define PAGE_WORD_SHIFT 1
 
-static inline unsigned long page_word_make(u8 lock, u32 number)
+static inline unsigned long page_word_make(u32 number)
 {
-	return (unsigned long)number << PAGE_WORD_ZSPAGE_SHIFT |
-	       (unsigned long)lock << PAGE_WORD_LOCK_SHIFT | PAGE_WORD_OURS;
-}
-
-static inline u8 page_word_lock(unsigned long word)
-{
-	return (u8)(word >> PAGE_WORD_LOCK_SHIFT);
+	return (unsigned long)number << PAGE_WORD_SHIFT | PAGE_WORD_OURS;
 }
 
 static inline u32 page_word_zspage(unsigned long word)
 {
-	return (u32)(word >> PAGE_WORD_ZSPAGE_SHIFT);
+	return (u32)(word >> PAGE_WORD_SHIFT);
 }
 
 #endif /* ZS_HOST_H */

@@ -14,7 +14,6 @@
  * bags emptied.
  */
 #include <linux/pagemap.h>
-#include <linux/vmstat.h>
 
 #include "host.h"
 
@@ -137,7 +136,7 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number)
 {
 	for (unsigned int i = 0; i < pages; i++)
-		set_page_private(chain->page[i], page_word_make(lock, number));
+		set_page_private(chain->page[i], page_word_make(number));
 }
 
 /* The first page asks for a trim, and a trim that leaves pages for the next. */
