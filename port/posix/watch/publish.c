@@ -64,9 +64,14 @@ bool publish_wanted(void)
 	return wish && strcmp(wish, "1") == 0;
 }
 
+/* May return early: see worker.c. Where a filter refuses the call, it sleeps for a while. */
 static void futex_wait(u32 *word, u32 value)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+	const struct timespec nap = { .tv_sec = 10 }, pause = { .tv_nsec = 10000000 };
+
+	if (syscall(SYS_futex, word, FUTEX_WAIT, value, &nap, NULL, 0) &&
+	    (errno == EPERM || errno == ENOSYS))
+		nanosleep(&pause, NULL);
 }
 
 static void futex_wake(u32 *word)
