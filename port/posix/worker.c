@@ -20,6 +20,8 @@
 
 #define WORKER_IDLE (~0ULL)
 #define WORKER_STOP 0ULL
+#define WORKER_MADE 1 /* values of started; 0: there is no thread */
+#define WORKER_RUNS 2
 #define WORKER_NAP_NS 10000000000ULL /* it sleeps so long at most */
 
 /* Sleeps until @due, which is later than @now, or until a kick. May return early. */
@@ -40,6 +42,8 @@ static void *worker_thread(void *arg)
 	struct port_worker *worker = arg;
 
 	prctl(PR_SET_NAME, "zsmalloc");
+	atomic_set(&worker->started, WORKER_RUNS);
+	port_futex_wake(&worker->started);
 	for (;;) {
 		u64 due = atomic64_read_acquire(&worker->due), now = port_now();
 
@@ -58,7 +62,7 @@ static void *worker_thread(void *arg)
 /* Starts the thread, unless it is there or another caller starts it. Returns 0 or -ENOMEM. */
 static int worker_start(struct port_worker *worker)
 {
-	if (atomic_cmpxchg(&worker->started, 0, 1))
+	if (atomic_cmpxchg(&worker->started, 0, WORKER_MADE))
 		return 0;
 	if (!thread_create(&worker->thread, worker_thread, worker))
 		return 0;
@@ -77,7 +81,12 @@ int port_worker_init(struct port_worker *worker, void (*run)(void))
 {
 	worker->run = run;
 	port_worker_forked(worker);
-	return worker_start(worker);
+	if (worker_start(worker))
+		return -ENOMEM;
+	/* What the libc calls in a new thread, a filter may refuse that comes next. */
+	while (atomic_read(&worker->started) == WORKER_MADE)
+		port_futex_wait(&worker->started, WORKER_MADE, ~0ULL);
+	return 0;
 }
 
 /* Wakes the thread if it sleeps longer than @due, when the caller found it due or made it so. */

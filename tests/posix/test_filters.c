@@ -123,11 +123,12 @@ static void test_each_call_refused_in_a_child(void **state)
 }
 
 static struct zs_pool *shared;
-static atomic_bool begin;
+static atomic_bool begun, begin;
 static atomic_bool done;
 
 static void *store_once(void *arg)
 {
+	atomic_store(&begun, true);
 	while (!atomic_load(&begin))
 		poll(NULL, 0, 1);
 	zs_free(shared, zs_malloc(shared, SIZE, GFP_KERNEL, NUMA_NO_NODE));
@@ -135,10 +136,9 @@ static void *store_once(void *arg)
 	return arg;
 }
 
-static bool is_done(void *arg)
+static bool is_set(void *flag)
 {
-	(void)arg;
-	return atomic_load(&done);
+	return atomic_load((atomic_bool *)flag);
 }
 
 /* No join: without futex() that of glibc ends the program. */
@@ -151,6 +151,7 @@ static void waits_for_a_lock(const void *arg)
 	zs_free(shared, object_make(shared, SIZE, 0));
 	lock = shared->class[zs_lookup_class_index(shared, SIZE)].lock;
 	CHILD_CHECK(pthread_create(&thread, NULL, store_once, NULL) == 0);
+	CHILD_CHECK(wait_by_poll(is_set, &begun));
 	refuse(arg);
 	port_lock(lock);
 	atomic_store(&begin, true);
@@ -159,7 +160,7 @@ static void waits_for_a_lock(const void *arg)
 	poll(NULL, 0, 10);
 	CHILD_CHECK(!atomic_load(&done));
 	port_unlock(lock);
-	CHILD_CHECK(wait_by_poll(is_done, NULL));
+	CHILD_CHECK(wait_by_poll(is_set, &done));
 }
 
 static void test_a_lock_is_waited_for(void **state)
