@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -273,9 +274,15 @@ static void *shrinker_run(void *arg)
 /* Of glibc: not 0 if it ends the program where rseq() is refused to a new thread. */
 extern const unsigned int __rseq_size __attribute__((weak));
 
-/* Returns whether a filter refuses rseq(). A call with an impossible size is else EINVAL. */
+/*
+ * Returns whether a new thread would end the program, because of what a filter refuses. With glibc
+ * that is rseq(), called here with an impossible size, for which it is else EINVAL. With musl it is
+ * mprotect(), if that is ENOSYS.
+ */
 static bool thread_is_fatal(void)
 {
+	if (mprotect(NULL, 0, PROT_NONE) && errno == ENOSYS)
+		return true;
 	return &__rseq_size && __rseq_size && syscall(SYS_rseq, NULL, 0, 0, 0) && errno != EINVAL;
 }
 

@@ -8,6 +8,7 @@
 #include <link.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,13 +21,15 @@
 extern const unsigned int __rseq_size __attribute__((weak));
 
 /*
- * Returns whether a new thread would end the program. One of glibc's that has such threads does so
- * where a filter refuses rseq(). This call has an impossible size, for which it is else EINVAL.
+ * Returns whether a new thread would end the program, because of what a filter refuses. With glibc
+ * it does without rseq(). The call here has an impossible size, for which it is else EINVAL. With
+ * musl it does where mprotect() is ENOSYS: that libc takes the stack for writable.
  */
 static bool thread_is_fatal(void)
 {
-	return &__rseq_size && __rseq_size && syscall(SYS_rseq, NULL, 0, 0, 0) &&
-	       (errno == EPERM || errno == ENOSYS);
+	if (mprotect(NULL, 0, PROT_NONE) && errno == ENOSYS)
+		return true;
+	return &__rseq_size && __rseq_size && syscall(SYS_rseq, NULL, 0, 0, 0) && errno != EINVAL;
 }
 
 /* Adds the thread-local data of a loaded object. */

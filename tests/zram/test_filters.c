@@ -131,15 +131,10 @@ static void make_all(void)
 	area = attach(cache, slow);
 }
 
-/* The cache's thread waits for a condition of the libc's, for which glibc needs futex(). */
+/* The cache's thread waits for a condition of the libc's, which only futex() can wake. */
 static bool cache_may_live(const struct refusal *refusal)
 {
-#ifdef __GLIBC__
 	return refusal->call.number != SYS_futex;
-#else
-	(void)refusal;
-	return true;
-#endif
 }
 
 static void goes_on(const void *arg)
