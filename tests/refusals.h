@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "give_back.h" /* what an older libc does not name */
 #include "syscall_filter.h"
 
 struct call {

@@ -113,7 +113,7 @@ static void make_more(void)
 	zram_cache_destroy(more_cache);
 }
 
-static void make_all(void)
+static void make_store(void)
 {
 	const struct zram_select first = { .size = sizeof(first), .count = PAGES / 2 };
 
@@ -126,6 +126,10 @@ static void make_all(void)
 	for (uint64_t i = 0; i < PAGES; i++)
 		assert_true(try_write(store, i, TEXT(i)));
 	assert_int_equal(zram_writeback(store, &first), PAGES / 2);
+}
+
+static void make_cache_and_area(void)
+{
 	slow = slow_create();
 	cache = make_cache((struct zram_cache_options){ .limit = LIMIT_PAGES * page_size() });
 	area = attach(cache, slow);
@@ -141,7 +145,9 @@ static void goes_on(const void *arg)
 {
 	const struct refusal *refusal = arg;
 
-	make_all();
+	make_store();
+	if (cache_may_live(refusal))
+		make_cache_and_area();
 	refuse(refusal);
 	if (cache_may_live(refusal)) {
 		use_cache();
@@ -169,7 +175,8 @@ static void child_goes_on(const void *arg)
 static void test_each_call_refused_in_a_child(void **state)
 {
 	(void)state;
-	make_all();
+	make_store();
+	make_cache_and_area();
 	refuse_each(calls, calls_count, child_goes_on);
 	zram_cache_destroy(cache);
 	zram_destroy(store);
