@@ -281,9 +281,13 @@ extern const unsigned int __rseq_size __attribute__((weak));
  */
 static bool thread_is_fatal(void)
 {
-	if (mprotect(NULL, 0, PROT_NONE) && errno == ENOSYS)
-		return true;
-	return &__rseq_size && __rseq_size && syscall(SYS_rseq, NULL, 0, 0, 0) && errno != EINVAL;
+	int old_errno = errno;
+	bool fatal = mprotect(NULL, 0, PROT_NONE) && errno == ENOSYS;
+
+	if (&__rseq_size && __rseq_size && syscall(SYS_rseq, NULL, 0, 0, 0))
+		fatal |= errno != EINVAL;
+	errno = old_errno;
+	return fatal;
 }
 
 /* Starts the thread, which takes none of the program's signals. The lock is held. */
