@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * The module's pools, and the shrinker that asks all of them for memory. It gives free pages back
- * at once, drains, and moves objects together where that frees pages, as far as it is asked.
+ * at once, drains, and moves objects together where that frees pages, as far as it is asked. Before
+ * the kernel kills a process for want of memory, it is asked for all.
  */
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/oom.h>
 #include <linux/slab.h>
 
 #include "host_pool.h"
@@ -16,9 +18,13 @@ struct host_pool {
 	struct dentry *debugfs;
 };
 
-/* The lock keeps the list and its pools. A holder allocates nothing, as reclaim takes it, too. */
+/*
+ * The lock keeps the list, its pools and the count of pages that reclaim got since it last ran out
+ * of memory. A holder allocates nothing, as reclaim takes the lock, too.
+ */
 static LIST_HEAD(pools);
 static DEFINE_MUTEX(pools_lock);
+static unsigned long pages_given;
 static struct shrinker *pools_shrinker;
 
 struct zs_pool *host_create_pool(const char *name)
@@ -83,24 +89,24 @@ static unsigned long count_objects(struct shrinker *shrinker, struct shrink_cont
 }
 
 /*
- * Returns how many pages the call gave back to the page allocator: at most as many as it was asked
- * for. It looks at two handles for each, and leaves the rest to the next call. One task works at a
- * time, for a moment; the others do not wait for it.
+ * Gives up to @most pages back to the page allocator. Returns how many. It looks at two handles for
+ * each.
+ * - Under the lock of the pools.
  */
-static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_control *control)
+static unsigned long pools_give(unsigned long most)
 {
-	unsigned long most = control->nr_to_scan, handles = 0, freed;
 	struct port_store *store = &runtime.zspages.store;
+	unsigned long handles = 0, freed;
 	struct host_pool *host;
 	u32 count = 1;
 
-	if (!mutex_trylock(&pools_lock))
-		return SHRINK_STOP;
+	lockdep_assert_held(&pools_lock);
 	freed = store_give(store, most, NULL);
 	while (count && freed < most && handles < 2 * most) {
 		count = drain_some(GFP_KERNEL);
 		handles += count;
 		freed += store_give(store, most - freed, NULL);
+		cond_resched();
 	}
 	list_rotate_left(&pools); /* another is the first to have its objects moved */
 	list_for_each_entry (host, &pools, list) {
@@ -111,9 +117,40 @@ static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_contr
 		freed += store_give(store, most - freed, NULL);
 	}
 	runtime_work_in(store_wants(store));
-	mutex_unlock(&pools_lock);
-	return freed || handles ? freed : SHRINK_STOP;
+	pages_given += freed;
+	return freed;
 }
+
+/*
+ * Returns how many pages the call gave back: at most as many as it was asked for. It leaves the
+ * rest to the next call. One task works at a time, for a moment; the others do not wait for it.
+ */
+static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_control *control)
+{
+	unsigned long freed;
+
+	if (!mutex_trylock(&pools_lock))
+		return SHRINK_STOP;
+	freed = pools_give(control->nr_to_scan);
+	mutex_unlock(&pools_lock);
+	return freed || queue_pending(&runtime.queue) ? freed : SHRINK_STOP;
+}
+
+/*
+ * Gives back all that can come free. The kernel looks for memory again if there was something.
+ * Another task may have given it: reclaim finds nothing while that task is at work.
+ */
+static int oom_notify(struct notifier_block *block, unsigned long unused, void *freed)
+{
+	mutex_lock(&pools_lock);
+	pools_give(ULONG_MAX / 2);
+	*(unsigned long *)freed += pages_given;
+	pages_given = 0;
+	mutex_unlock(&pools_lock);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block oom_notifier = { .notifier_call = oom_notify };
 
 int pools_init(void)
 {
@@ -125,6 +162,8 @@ int pools_init(void)
 	pools_shrinker->count_objects = count_objects;
 	pools_shrinker->scan_objects = scan_objects;
 	error = compat_shrinker_register(pools_shrinker);
+	if (!error)
+		error = register_oom_notifier(&oom_notifier);
 	if (error)
 		pools_exit();
 	return error;
@@ -132,5 +171,6 @@ int pools_init(void)
 
 void pools_exit(void)
 {
+	unregister_oom_notifier(&oom_notifier);
 	compat_shrinker_free(pools_shrinker);
 }
