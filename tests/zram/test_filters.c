@@ -9,7 +9,7 @@
 #include "refusals.h"
 #include "slow_store.h"
 
-#define PAGES 512
+#define PAGES 192
 #define LIMIT_PAGES 64
 
 /* What zram(3) lists. */
