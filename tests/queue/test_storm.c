@@ -99,14 +99,15 @@ static void test_reads_and_stores(void **state)
 static void test_compaction(void **state)
 {
 	struct storm storm = storm_make();
-	u64 before, objects = pool_objects(storm.calm), sparse = pool_reclaimable(storm.calm);
+	u64 objects = pool_objects(storm.calm), sparse = pool_reclaimable(storm.calm);
 
 	(void)state;
 	assert_true(sparse > 0);
 	WRITE_ONCE(slow, true);
 	for (unsigned int turn = 0; pool_reclaimable(storm.calm) > sparse / 2; turn++) {
+		u64 before = drained();
+
 		assert_in_range(turn, 0, 1000);
-		before = drained();
 		if (turn == 0) /* then the storm rests, so that it lasts */
 			assert_true(drain_work() >= 0);
 		assert_in_range(drained() - before, 0, FREE_BATCH);
