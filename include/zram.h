@@ -59,11 +59,8 @@ struct zram_compressor {
  * struct zram_options - how a store is made. 0 in a field: its default.
  * @size: sizeof(struct zram_options), which lets the struct grow
  * @disksize: bytes that the store can hold uncompressed, rounded up to whole pages; must be given
- * @algorithm: "lz4" (default), "lz4hc", "zstd", "deflate"; "lzo" where the library was built with
- *	it
- * @level: the compressor's level; 0 is the algorithm's own default. lz4: 1 (default) to 65537, its
- *	acceleration, more is faster. lz4hc: 1 to 12, default 9. zstd: -131072 to 22, default 3.
- *	deflate: 1 to 12, default 6. lzo: 1
+ * @algorithm: a name that zram_algorithm() returns; zram_create(3) has a table of names and levels
+ * @level: the compressor's level; 0 is the algorithm's own default
  * @free_policy: one of enum zram_free_policy
  * @mem_limit: bytes that the pool's memory may take, rounded up to whole pages; 0 is no limit
  * @deferred_budget: the pool's, see struct zs_pool_options

@@ -454,7 +454,7 @@ static struct nbdkit_plugin plugin = {
 	.description = "A RAM disk that keeps its pages compressed, and frees them at once",
 	.magic_config_key = "size",
 	.config_help = "size=<SIZE>      (required) Size of the disk\n"
-		       "algorithm=<NAME> lz4 (default), lz4hc, zstd or deflate\n"
+		       "algorithm=<NAME> One that zram_create(3) names (default: lz4)\n"
 		       "level=<N>        Level of the algorithm (default: its own)\n"
 		       "limit=<SIZE>     Memory that the pages may take (default: no limit)\n"
 		       "writeback=<FILE> Where pages go at the limit, in place of an error",

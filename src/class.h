@@ -45,7 +45,7 @@ struct size_class {
 	u32 group_scale; /* constant: groups a slot, in parts of GROUP_ONE, rounded up */
 	u16 tag; /* constant: the pool's */
 	u16 index; /* constant */
-	/* The other line. */
+	/* The second cache line. */
 	struct port_lock *lock; /* constant; protects all that is not: see pool.h */
 	struct zs_pool *pool; /* constant; NULL until the first object: see class_open() */
 	atomic64_t *pages; /* constant: the pool's count of the pages that its zspages hold */

@@ -94,7 +94,7 @@ static bool queue_grows(struct queue *queue)
 struct slice {
 	u64 count; /* handles */
 	bool ended; /* the pass has */
-	bool crowded; /* producers want the CPU, or others the mutex */
+	bool crowded; /* producers want the CPU, or callers the mutex */
 };
 
 static struct slice drain_slice(void)

@@ -12,9 +12,9 @@
  * number. The lock is the one of the object's size class: a free takes it before it looks at the
  * zspage. A dead entry keeps the tag of the pool that had it last.
  *
- * A live entry changes under that lock alone, and a move keeps the lock. A dead one is its owner's:
- * handle_open() makes it live with the next generation. So a free that, under that lock, still
- * finds the word at which it looked is the only one. Any thread may look at any time.
+ * A live entry changes under that lock alone, and a move keeps the lock. A dead one belongs to the
+ * thread that took it: handle_open() makes it live with the next generation. A free kills an entry
+ * only if it is unchanged under the lock, so a second free fails. Any thread may look at any time.
  */
 #ifndef ZS_ENTRY_H
 #define ZS_ENTRY_H

@@ -2,10 +2,10 @@
 /*
  * Freeing: one object, and many.
  *
- * The entry says which lock the object's class has. Under the lock a free looks at the entry again:
- * what it says then holds until the lock is released. So of two frees exactly one kills it. A batch
- * looks at all entries first. Then it frees what is of one lock under one hold of it. It fetches
- * ahead what the next steps need.
+ * The entry says which lock the object's class has. Under the lock a free looks at the entry again.
+ * The entry cannot change until the lock is released. So of two frees exactly one kills the entry.
+ * A batch looks at all entries first. Then it frees the objects of one lock under one hold of it.
+ * It fetches ahead what the next steps need.
  */
 #include "pool.h"
 
@@ -85,7 +85,7 @@ static __always_inline bool name_free(u64 name)
  * @pool: the pool
  * @handle: from pool_malloc(); 0 and error values are ignored
  *
- * Context: Any, atomic too; takes the class lock.
+ * Context: Any but an interrupt or a signal handler; takes the class lock.
  */
 void pool_free(struct zs_pool *pool, unsigned long handle)
 {
@@ -167,8 +167,8 @@ static void batch_look(struct free_batch *batch, u32 count, struct zs_pool *pool
 
 /*
  * Frees names of the batch that are in one zspage, beginning with @next, at most *@hold, and counts
- * them together. A name whose entry changed meanwhile goes astray. Returns with which name to go
- * on.
+ * them together. A name whose entry changed meanwhile goes astray. Returns the name that comes
+ * next.
  */
 static inline u32 batch_free_run(struct free_batch *batch, u32 next, u32 *hold)
 {

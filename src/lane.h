@@ -3,9 +3,9 @@
  * Lanes: one place for each thread, in the kernel for each CPU.
  *
  * A lane holds what its owner frees and what it has in stock: the cell of the deferred queue that
- * it fills, and free entries. The owner alone enters it, without an atomic operation. A drain reads
- * the segments that the lane leads to, never the lane's other words. So nothing waits for an owner
- * that is preempted, stopped, or gone in a forked child.
+ * it fills, and free entries. The owner alone enters it, without an atomic operation. A drain moves
+ * head, and only reads what the owner writes. So nothing waits for an owner that is preempted,
+ * stopped, or gone in a forked child.
  *
  *   lane ── head ─> segment ── next ─> segment <── tail ── lane
  *           the drain's        full                open, the owner's
@@ -31,8 +31,8 @@ struct lane {
 	u32 left; /* cells from there on in the segment */
 	u32 uncounted; /* queued handles that queue.pending leaves out, but for the last cell's */
 	struct segment *tail; /* the open segment, or NULL; the drain reads it */
-	u32 busy; /* the owner is inside; an interrupt on its CPU keeps out */
-	/* The other line. */
+	u32 busy; /* the owner is inside: what interrupts it there stays out */
+	/* The second cache line. */
 	struct segment *head __attribute__((aligned(PORT_CACHELINE))); /* see queue.h */
 	struct entry_stock stock; /* entries that the owner gives out next */
 	struct entry_stock freed; /* entries that came back to the owner last */
@@ -57,7 +57,7 @@ static inline struct lane *lane_enter_number(unsigned int number)
 	return NULL;
 }
 
-/* Enters the caller's lane. Returns NULL if it has none, or an interrupt met its owner inside. */
+/* Enters the caller's lane. Returns NULL if it has none, or interrupts the lane's owner inside. */
 static inline struct lane *lane_enter(void)
 {
 	return lane_enter_number(port_lane_get());

@@ -2,12 +2,12 @@
 /*
  * Storing: pool_malloc(), and what it does when there is no room.
  *
- * A pool does not grow while frees wait: before a class takes a new zspage, some batches of what is
- * pending are freed. The worker makes way for that. Before the call fails, all that waits is freed.
+ * A pool does not grow while frees wait. Before a class takes a new zspage, the call frees some of
+ * what is pending, and the worker makes way for it. Before the call fails, it frees all of that.
  */
 #include "pool.h"
 
-#define DRAIN_BATCHES 8 /* that are freed, at most, before a class takes a new zspage */
+#define DRAIN_TRIES 8 /* drain_some(), at most, before a class takes a new zspage */
 
 /* Makes a class what it is, for its first object. */
 static noinline void class_open(struct zs_pool *pool, struct size_class *class)
@@ -90,7 +90,7 @@ static unsigned long class_malloc(struct size_class *class, u32 index, gfp_t fla
 {
 	unsigned long handle = object_take(class, index, flags);
 
-	for (u32 i = 0; unlikely(!handle) && i < DRAIN_BATCHES && drain_some(flags); i++)
+	for (u32 i = 0; unlikely(!handle) && i < DRAIN_TRIES && drain_some(flags); i++)
 		handle = object_take(class, index, flags);
 	while (unlikely(!handle)) {
 		if (class_grow(class, flags, nid))

@@ -10,7 +10,7 @@
  *   their zspages the birth and the death, the bitmap, the reverse map, where. Of their objects the
  *   entries: that they become live, where they point, that they die.
  * - table locks: table.lock, handles.lock, zspages.lock, queue.lock: growth; free blocks of
- *   entries; free numbers, dead descriptors; free segments. A producer only tries queue.lock.
+ *   entries; free numbers, dead descriptors; free segments. For a segment a producer only tries it.
  * - store lock: the host's.
  *
  * No lock, but a protocol: a lane is its owner's (lane.h). A reader's count keeps an object where
@@ -172,8 +172,8 @@ static inline bool handle_is_err(unsigned long handle)
 
 /*
  * Has an object freed soon, and returns at once; 0 and error values are ignored.
- * - Any context, under any lock. Waits for nothing, unless the queue cannot take the
- *   handle: then it is pool_free().
+ * - Any context but an interrupt or a signal handler, under any lock. Waits for nothing, unless the
+ *   queue cannot take the handle: then it is pool_free().
  */
 static inline void pool_free_deferred(struct zs_pool *pool, unsigned long handle)
 {

@@ -141,7 +141,7 @@ static void lane_open(struct lane *lane, struct segment *segment)
 
 /*
  * Queues a name: the one way in beside the inline fast path. Returns QUEUE_DONE, or why it is not
- * queued. Any context: waits for nothing, and does not sleep.
+ * queued. Does not sleep. Puts a segment back, under queue.lock, if its CPU has changed meanwhile.
  */
 enum queue_result queue_put(struct queue *queue, u64 name)
 {

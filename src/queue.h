@@ -16,9 +16,9 @@
  * reads both by acquire, and keeps in the segment how far it came. It frees a segment once the
  * owner has another, so the owner's tail is always there.
  *
- * A drain goes round the lanes in passes. In each lane it takes what is there, up to the tail that
- * it found when it came. So a pass ends, however fast producers are, and misses nothing that was
- * queued before it began.
+ * A drain goes round the lanes in passes. In each lane a pass ends with the segment that is the
+ * tail when it comes. So a pass ends, however fast producers are. It misses nothing that was queued
+ * before it began.
  */
 #ifndef ZS_QUEUE_H
 #define ZS_QUEUE_H
@@ -52,7 +52,7 @@ struct segment {
 
 struct queue {
 	u64 capacity; /* handles; written under the registry mutex, read without */
-	unsigned int delay_ms; /* from the first handle to a drain; locked as capacity is */
+	unsigned int delay_ms; /* to a drain, and between two; written as capacity is */
 	struct port_worker *worker;
 	struct port_store *store; /* where segments come from */
 	u32 asleep; /* the worker sleeps, and the next handle wakes it */
@@ -61,7 +61,7 @@ struct queue {
 
 	atomic64_t pending __attribute__((aligned(PORT_CACHELINE))); /* see QUEUE_LAG */
 	atomic64_t fallbacks[QUEUE_RESULTS]; /* by reason */
-	struct port_lock lock; /* of the free segments; a producer only tries it */
+	struct port_lock lock; /* of the free segments; segment_get() only tries it */
 	struct segment *free; /* kept for when the store has none: zeroed, and in memory */
 	u32 free_count;
 

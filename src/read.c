@@ -32,7 +32,7 @@ void readers_destroy(void)
 	port_free(runtime.reading, sizeof(atomic_t) << (32 - runtime.reading_shift));
 }
 
-/* Finds a live entry's zspage. Returns false if that died, or another has its number. */
+/* Finds a live entry's zspage. Returns false if that is dead, or the entry is not @word now. */
 static inline bool object_find(const atomic64_t *entry, u64 word, struct object *object)
 {
 	object->ref = zspage_ref(&runtime.zspages, entry_zspage(word));

@@ -40,7 +40,7 @@ struct zspage {
 	u64 used[ZS_MAX_SLOTS / 64]; /* a bit a slot */
 	u32 number;
 	u16 inuse; /* slots in use */
-	/* The other lines. */
+	/* The cache lines behind the first. */
 	struct port_chain chain __attribute__((aligned(8)));
 };
 

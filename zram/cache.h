@@ -100,6 +100,7 @@ struct shrinker {
 	pthread_cond_t asked;
 	pthread_t thread;
 	bool running; /* not in a child of fork(), before it needs the thread */
+	bool begun; /* the first thread has */
 	_Atomic bool limit_asks; /* these may be read without it */
 	_Atomic bool pressure_asks;
 	_Atomic bool stopping;

@@ -7,9 +7,7 @@
 #define ZS_COMPAT_H
 
 #include <linux/migrate.h>
-#include <linux/mm.h>
 #include <linux/shrinker.h>
-#include <linux/slab.h>
 
 #include "have.h"
 
@@ -39,16 +37,6 @@
 #define COMPAT_ZPOOL_UNIT PAGE_SIZE
 #endif
 
-/* Sets what moves all pages of this kind, or NULL; else a page itself says what moves it. */
-static inline int compat_set_movable_ops(const struct movable_operations *ops)
-{
-#if HAVE_SET_MOVABLE_OPS
-	return set_movable_ops(ops, PGTY_zsmalloc);
-#else
-	return 0;
-#endif
-}
-
 /* Makes a page movable. Context: the page is locked. */
 static inline void compat_page_movable(struct page *page, const struct movable_operations *ops)
 {
@@ -68,37 +56,29 @@ static inline void compat_page_unmovable(struct page *page)
 #endif
 }
 
-static inline struct shrinker *compat_shrinker_alloc(void)
+/* Starts a shrinker with the functions of this one. Returns it, or NULL for no memory. */
+static inline struct shrinker *compat_shrinker_start(struct shrinker *functions, const char *name)
 {
 #if HAVE_SHRINKER_ALLOC
-	return shrinker_alloc(0, "mm-zspool");
-#else
-	struct shrinker *shrinker = kzalloc(sizeof(*shrinker), GFP_KERNEL);
+	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
 
-	if (shrinker)
-		shrinker->seeks = DEFAULT_SEEKS;
+	if (shrinker) {
+		shrinker->count_objects = functions->count_objects;
+		shrinker->scan_objects = functions->scan_objects;
+		shrinker_register(shrinker);
+	}
 	return shrinker;
-#endif
-}
-
-static inline int compat_shrinker_register(struct shrinker *shrinker)
-{
-#if HAVE_SHRINKER_ALLOC
-	shrinker_register(shrinker);
-	return 0;
 #else
-	return register_shrinker(shrinker, "mm-zspool");
+	return register_shrinker(functions, "%s", name) ? NULL : functions;
 #endif
 }
 
-/* Takes one that was never registered, too. */
-static inline void compat_shrinker_free(struct shrinker *shrinker)
+static inline void compat_shrinker_stop(struct shrinker *shrinker)
 {
 #if HAVE_SHRINKER_ALLOC
 	shrinker_free(shrinker);
 #else
 	unregister_shrinker(shrinker);
-	kfree(shrinker);
 #endif
 }
 

@@ -12,8 +12,19 @@
 #include <linux/export.h>
 #include <linux/zsmalloc.h>
 
-#include "host.h"
+#include "compat.h"
 #include "zsmalloc_deferred.h"
+
+/* The kernel's own exports have checksums that do not count what a pool is inside. */
+#ifndef __GENKSYMS__
+#include "host.h"
+#endif
+
+#if TAKEOVER
+#define HOST_EXPORT(function)
+#else
+#define HOST_EXPORT(function) EXPORT_SYMBOL_GPL(function)
+#endif
 
 struct zs_pool *zs_create_pool(const char *name)
 {
@@ -34,36 +45,23 @@ void zs_destroy_pool(struct zs_pool *pool)
 }
 HOST_EXPORT(zs_destroy_pool);
 
-/**
- * zs_malloc() - make room for an object.
- * @pool: the pool
- * @size: of the object, bytes
- * @gfp: how far to go for memory
- * @nid: the NUMA node to prefer, where this kernel's zs_malloc() takes one
- *
- * Context: Sleeps if @gfp allows it.
- * Return: a handle, or a negative errno cast to unsigned long. -EINVAL: @size is 0. -ENOSPC: it is
- * above the page size. -ENOMEM: there is no memory.
- */
 unsigned long zs_malloc(struct zs_pool *pool, size_t size, gfp_t gfp COMPAT_MALLOC_NID)
 {
 	return pool_malloc(pool_unmark(pool), size, gfp, COMPAT_NID);
 }
 HOST_EXPORT(zs_malloc);
 
-/**
- * zs_free() - free an object, soon or at once.
- * @pool: the pool
- * @handle: what zs_malloc() returned; 0 and error values are ignored
- *
- * With the module parameter deferred, which is on by default, this is zs_free_deferred(). So the
- * frees of an unmodified zram don't hold up an exiting process.
- *
- * Context: Any but an interrupt.
+/*
+ * With the parameter deferred, which is on by default, this is zs_free_deferred(). So the frees of
+ * an unmodified zram don't hold up an exiting process.
  */
 void zs_free(struct zs_pool *pool, unsigned long handle)
 {
-	host_free(pool_unmark(pool), handle);
+	pool = pool_unmark(pool);
+	if (READ_ONCE(host_deferred))
+		pool_free_deferred(pool, handle);
+	else
+		pool_free(pool, handle);
 }
 HOST_EXPORT(zs_free);
 
@@ -80,9 +78,13 @@ HOST_EXPORT(zs_free);
  */
 void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
 {
-	host_free_deferred(pool_unmark(pool), handle);
+	/* The kernel's own has no such function: its pools come here, too. */
+	if (TAKEOVER && !pool_is_marked(pool))
+		takeover_free(pool, handle);
+	else
+		pool_free_deferred(pool_unmark(pool), handle);
 }
-HOST_EXPORT(zs_free_deferred);
+EXPORT_SYMBOL_GPL(zs_free_deferred);
 
 /**
  * zs_free_deferred_flush() - wait until all deferred frees are done.
@@ -104,15 +106,7 @@ size_t zs_huge_class_size(struct zs_pool *pool)
 }
 HOST_EXPORT(zs_huge_class_size);
 
-/**
- * zs_get_total_pages() - how many pages the pool's zspages hold.
- * @pool: the pool
- *
- * Leaves out an estimate of what waits to be freed: zram compares the total with its limit.
- *
- * Context: Any.
- * Return: the number.
- */
+/* Leaves out an estimate of what waits to be freed: zram compares the total with its limit. */
 unsigned long zs_get_total_pages(struct zs_pool *pool)
 {
 	return pool_total_pages(pool_unmark(pool));
@@ -128,7 +122,8 @@ HOST_EXPORT(zs_compact);
 
 void zs_pool_stats(struct zs_pool *pool, struct zs_pool_stats *stats)
 {
-	atomic_long_set(&stats->pages_compacted, (long)host_pages_compacted(pool_unmark(pool)));
+	atomic_long_set(&stats->pages_compacted,
+			atomic64_read(&pool_unmark(pool)->pages_compacted));
 }
 HOST_EXPORT(zs_pool_stats);
 

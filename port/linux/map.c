@@ -5,11 +5,12 @@
  */
 #include <linux/percpu.h>
 #include <linux/scatterlist.h>
+#include <linux/slab.h>
 
 #include <linux/local_lock.h> /* where it needs spinlock_t, it does not say what that is */
 
 #include "../../src/read.h"
-#include "host_pool.h"
+#include "host.h"
 
 #if HAVE_MAP
 
@@ -19,45 +20,32 @@
  * the CPU; with PREEMPT_RT it may be preempted.
  */
 struct map_area {
-	local_lock_t lock; /* protects what follows */
+	local_lock_t lock; /* protects the rest, and the buffer */
 	bool write; /* the object in the buffer has to be written back */
-	char *buffer; /* of a page */
 };
 
-static struct map_area __percpu *map_areas;
+static DEFINE_PER_CPU(struct map_area, map_areas) = { .lock = INIT_LOCAL_LOCK(lock) };
+static char *map_buffers; /* a page for each CPU */
 
 int map_init(void)
 {
-	int cpu;
-
-	map_areas = alloc_percpu(struct map_area);
-	if (!map_areas)
-		return -ENOMEM;
-	for_each_possible_cpu (cpu) {
-		struct map_area *area = per_cpu_ptr(map_areas, cpu);
-
-		local_lock_init(&area->lock);
-		area->buffer = kmalloc_node(PAGE_SIZE, GFP_KERNEL, cpu_to_node(cpu));
-		if (!area->buffer) {
-			map_exit();
-			return -ENOMEM;
-		}
-	}
-	return 0;
+	map_buffers = kvmalloc_array(nr_cpu_ids, PAGE_SIZE, GFP_KERNEL);
+	return map_buffers ? 0 : -ENOMEM;
 }
 
 void map_exit(void)
 {
-	int cpu;
+	kvfree(map_buffers);
+}
 
-	for_each_possible_cpu (cpu)
-		kfree(per_cpu_ptr(map_areas, cpu)->buffer);
-	free_percpu(map_areas);
+/* Returns this CPU's buffer. Context: its lock is held. */
+static char *map_buffer(void)
+{
+	return map_buffers + smp_processor_id() * PAGE_SIZE;
 }
 
 void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool write)
 {
-	struct map_area *area;
 	struct object object;
 	void *memory;
 
@@ -68,13 +56,12 @@ void *map_begin(struct zs_pool *pool, unsigned long handle, bool read, bool writ
 	memory = object_at(&object, object.size);
 	if (memory)
 		return memory;
-	local_lock(&map_areas->lock);
-	area = this_cpu_ptr(map_areas);
-	area->write = write;
+	local_lock(&map_areas.lock);
+	this_cpu_write(map_areas.write, write);
+	memory = map_buffer();
 	if (read)
-		port_chain_read(&object.ref->zspage->chain, object.offset, area->buffer,
-				object.size);
-	return area->buffer;
+		port_chain_read(&object.ref->zspage->chain, object.offset, memory, object.size);
+	return memory;
 }
 
 void map_end(struct zs_pool *pool, unsigned long handle)
@@ -86,12 +73,10 @@ void map_end(struct zs_pool *pool, unsigned long handle)
 		return;
 	}
 	if (!object_at(&object, object.size)) {
-		struct map_area *area = this_cpu_ptr(map_areas);
-
-		if (area->write)
-			port_chain_write(&object.ref->zspage->chain, object.offset, area->buffer,
+		if (this_cpu_read(map_areas.write))
+			port_chain_write(&object.ref->zspage->chain, object.offset, map_buffer(),
 					 object.size);
-		local_unlock(&map_areas->lock);
+		local_unlock(&map_areas.lock);
 	}
 	read_end(&object);
 }
@@ -117,8 +102,7 @@ void sg_begin(struct zs_pool *pool, unsigned long handle, struct scatterlist *sg
 	}
 	page = &object.ref->zspage->chain.page[object.offset >> PAGE_SHIFT];
 	first = min_t(size_t, len, PAGE_SIZE - offset_in_page(object.offset));
-	if (first < len)
-		sg_init_table(sg, 2);
+	sg_init_table(sg, first < len ? 2 : 1);
 	sg_set_page(sg, page[0], (unsigned int)first, offset_in_page(object.offset));
 	if (first < len)
 		sg_set_page(sg_next(sg), page[1], (unsigned int)(len - first), 0);

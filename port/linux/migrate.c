@@ -2,45 +2,20 @@
 /*
  * Moving the pages of chains: what the kernel's memory compaction does to make large free runs.
  *
- *   page ── private word ─> class lock, zspage number ─> ref ─> zspage ─> chain
+ *   page ── private word, a zspage number ─> ref ─> class lock, zspage ─> chain
  *
- * The word is a hint. The lock that it names keeps the zspage of a ref that is live and has that
- * lock. Then the chain says whether the page is there. The mover freezes the zspage as compaction
- * does: see read.h. If no reader is at an object in the page, the page's bytes move. Handles name
- * slots, and never notice. A page that waits in a bag goes back to the page allocator instead.
+ * The word is a hint. Under the lock that the ref names, a ref that is live and still names it
+ * keeps its zspage. Then the chain says whether the page is there. The mover freezes the zspage as
+ * compaction does: see read.h. If no reader is at an object in the page, the page's bytes move.
+ * Handles name slots, and never notice. A page that waits in a bag goes back to the page allocator
+ * instead.
  */
 #include <linux/highmem.h>
-#include <linux/vmstat.h>
 
 #include "../../src/read.h"
-#include "host_pool.h"
+#include "host.h"
 
-/* Returns the zspage that a page's word names, or NULL. Context: the lock that it names is held. */
-static struct zspage *word_zspage(unsigned long word)
-{
-	const struct zspage_ref *ref = zspage_ref(&runtime.zspages, page_word_zspage(word));
-	u64 where = READ_ONCE(ref->where);
-
-	port_assert_held(class_lock_at(page_word_lock(word)));
-	if (!(where & WHERE_LIVE) || where_lock(where) != page_word_lock(word))
-		return NULL;
-	return ref->zspage;
-}
-
-/* Returns where a page is in a zspage's chain; the chain's length if it is not there. */
-static u32 chain_find(const struct zspage *zspage, const struct page *page)
-{
-	u32 i = 0;
-
-	while (i < zspage->class->geometry.pages && zspage->chain.page[i] != page)
-		i++;
-	return i;
-}
-
-/*
- * Returns whether a reader may be at an object that lies in a page of a frozen zspage, or reaches
- * into it.
- */
+/* Returns whether a reader may be at an object that reaches into a page of a frozen zspage. */
 static bool chain_page_is_read(struct zspage *zspage, u32 page)
 {
 	const struct geometry *geometry = &zspage->class->geometry;
@@ -55,17 +30,19 @@ static bool chain_page_is_read(struct zspage *zspage, u32 page)
 /* Puts @to, with the bytes, in the place of a page of a zspage. Context: the class lock is held. */
 static int chain_replace(struct zspage *zspage, struct page *from, struct page *to)
 {
-	u32 place = chain_find(zspage, from);
+	u32 place = 0;
 	bool read;
 
+	while (place < zspage->class->geometry.pages && zspage->chain.page[place] != from)
+		place++;
 	if (place == zspage->class->geometry.pages)
-		return -EAGAIN;
+		return -EAGAIN; /* it is not there */
 	zspage_freeze(zspage);
 	read = chain_page_is_read(zspage, place);
 	if (!read) {
 		copy_highpage(to, from);
 		port_page_own(to);
-		set_page_private(to, page_word_make(zspage->class->lock_number, zspage->number));
+		set_page_private(to, page_word_make(zspage->number));
 		get_page(to);
 		zspage->chain.page[place] = to;
 	}
@@ -86,26 +63,27 @@ int port_migrate_page(struct page *to, struct page *from, enum migrate_mode mode
 {
 	struct port_store *store = &runtime.zspages.store;
 	unsigned long word = page_private(from);
-	struct zspage *zspage;
+	const struct zspage_ref *ref;
+	struct port_lock *lock;
 	int error = -EAGAIN;
+	u64 where;
 
 	if (!word)
 		return 0; /* the page went back to the page allocator: there is nothing to move */
-	port_lock(class_lock_at(page_word_lock(word)));
-	zspage = word_zspage(word);
-	if (zspage)
-		error = chain_replace(zspage, from, to);
-	port_unlock(class_lock_at(page_word_lock(word)));
+	ref = zspage_ref(&runtime.zspages, page_word_zspage(word));
+	lock = class_lock_at(where_lock(READ_ONCE(ref->where)));
+	port_lock(lock);
+	where = READ_ONCE(ref->where);
+	if ((where & WHERE_LIVE) && class_lock_at(where_lock(where)) == lock)
+		error = chain_replace(ref->zspage, from, to);
+	port_unlock(lock);
 	if (error == -EAGAIN) { /* no zspage has the page: it waits in a bag, or is in between */
 		store_give(store, ULONG_MAX, from);
-		runtime_work_in(store_wants(store));
 		return page_private(from) ? error : 0;
 	}
 	if (error)
 		return error;
-
 	atomic64_inc(&store->migrated);
-	inc_zone_page_state(to, NR_ZSPAGES);
 	dec_zone_page_state(from, NR_ZSPAGES);
 	port_page_disown(from);
 	put_page(from);
@@ -117,17 +95,3 @@ const struct movable_operations port_movable_ops = {
 	.migrate_page = port_migrate_page,
 	.putback_page = putback_page,
 };
-
-/* The kernel's own table stays where its zsmalloc is built in: see takeover.c. */
-#define MIGRATE_TABLE (IS_ENABLED(CONFIG_COMPACTION) && !TAKEOVER)
-
-int migrate_init(void)
-{
-	return MIGRATE_TABLE ? compat_set_movable_ops(&port_movable_ops) : 0;
-}
-
-void migrate_exit(void)
-{
-	if (MIGRATE_TABLE)
-		compat_set_movable_ops(NULL);
-}

@@ -4,10 +4,10 @@
  */
 #include <linux/module.h>
 
-#include "host_pool.h"
+#include "host.h"
 
-static bool deferred = true;
-module_param(deferred, bool, 0644);
+bool host_deferred = true;
+module_param_named(deferred, host_deferred, bool, 0644);
 MODULE_PARM_DESC(deferred, "zs_free() defers: on by default; may be changed at any time");
 
 static unsigned int deferred_budget_mb = POOL_DEFERRED_BUDGET >> 20;
@@ -40,7 +40,6 @@ struct pool_config host_config(void)
 		.delay_ms = READ_ONCE(deferred_delay_ms) ?: 1, /* 0 is none yet: queue_suit() */
 		.max_chain = ZS_MAX_CHAIN,
 		.compact_share = min(READ_ONCE(compact_share), 100U),
-		.misuse_is_fatal = false,
 	};
 }
 
@@ -62,17 +61,14 @@ size_t host_huge_size(const struct zs_pool *pool)
 	return most - (most - IN_TREE_LEAST) % (PAGE_SIZE / 256) - 8 + 1;
 }
 
-void host_free_deferred(struct zs_pool *pool, unsigned long handle)
+/* Says what moves pages of zsmalloc's type, or NULL. A zsmalloc that is built in keeps its own. */
+static int movable_ops_set(const struct movable_operations *ops)
 {
-	pool_free_deferred(pool, handle);
-}
-
-void host_free(struct zs_pool *pool, unsigned long handle)
-{
-	if (READ_ONCE(deferred))
-		pool_free_deferred(pool, handle);
-	else
-		pool_free(pool, handle);
+#if HAVE_SET_MOVABLE_OPS && IS_ENABLED(CONFIG_COMPACTION) && !TAKEOVER
+	return set_movable_ops(ops, PGTY_zsmalloc);
+#else
+	return 0;
+#endif
 }
 
 static int __init host_init(void)
@@ -81,31 +77,24 @@ static int __init host_init(void)
 
 	if (error)
 		return error;
-	error = migrate_init();
-	if (error)
-		goto no_migrate;
 	error = runtime_init();
 	if (error)
 		goto no_runtime;
 	error = pools_init();
 	if (error)
 		goto no_pools;
-	debugfs_init();
+	error = TAKEOVER ? takeover_init() : movable_ops_set(&port_movable_ops);
+	if (error)
+		goto no_way_in;
 	if (HAVE_ZPOOL && !TAKEOVER)
 		zpool_init();
-	error = TAKEOVER ? takeover_init() : 0;
-	if (error)
-		goto no_takeover;
 	return 0;
 
-no_takeover:
-	debugfs_exit();
+no_way_in:
 	pools_exit();
 no_pools:
 	runtime_exit();
 no_runtime:
-	migrate_exit();
-no_migrate:
 	if (HAVE_MAP)
 		map_exit();
 	return error;
@@ -117,12 +106,9 @@ static void __exit host_exit(void)
 		takeover_exit();
 	else if (HAVE_ZPOOL)
 		zpool_exit();
-	debugfs_exit();
 	pools_exit();
-	/* Migration has no page of ours to come to, and so kicks no worker that has ended. */
-	port_store_destroy(&runtime.zspages.store);
 	runtime_exit();
-	migrate_exit();
+	movable_ops_set(NULL);
 	if (HAVE_MAP)
 		map_exit();
 }

@@ -1,67 +1,73 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The module's pools, and the shrinker that asks all of them for memory. It gives free pages back
- * at once, drains, and moves objects together where that frees pages, as far as it is asked.
+ * The module's pools: what debugfs shows of each, in zsmalloc/POOL/, and the shrinker that asks all
+ * of them for memory. It gives free pages back at once, drains, and moves objects together where
+ * that frees pages, as far as it is asked. Before the kernel kills a process for want of memory, it
+ * is asked for all.
  */
-#include <linux/list.h>
-#include <linux/mutex.h>
-#include <linux/slab.h>
+#include <linux/debugfs.h>
+#include <linux/oom.h>
 
-#include "host_pool.h"
+#include "host.h"
 
-/* What the kernel keeps for a pool beside it. */
-struct host_pool {
-	struct list_head list;
-	struct zs_pool *pool;
-	struct dentry *debugfs;
-};
-
-/* The lock keeps the list and its pools. A holder allocates nothing, as reclaim takes it, too. */
-static LIST_HEAD(pools);
+/*
+ * The lock keeps the pools, by their tags, and the count of pages that reclaim got since it last
+ * ran out of memory. A holder allocates nothing, and waits for no lock under which another does:
+ * reclaim takes the lock, too.
+ */
 static DEFINE_MUTEX(pools_lock);
-static struct shrinker *pools_shrinker;
+static DECLARE_BITMAP(pools, HANDLE_TAGS);
+static unsigned long pages_given;
+static struct dentry *debugfs_root;
+
+static int classes_show(struct seq_file *seq, void *unused)
+{
+	pool_show_classes(seq->private, container_of(seq, struct port_out, seq));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(classes);
+
+static int deferred_free_show(struct seq_file *seq, void *unused)
+{
+	pool_show_deferred(seq->private, container_of(seq, struct port_out, seq));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(deferred_free);
+
+/* Pages of the pool; of all pools, free ones that wait for the worker, and moved ones. */
+static int pages_show(struct seq_file *seq, void *unused)
+{
+	const struct port_store *store = &runtime.zspages.store;
+
+	seq_printf(seq, "used: %lu\nfree: %lu\nmigrated: %llu\n", pool_total_pages(seq->private),
+		   READ_ONCE(store->pages), (u64)atomic64_read(&store->migrated));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(pages);
 
 struct zs_pool *host_create_pool(const char *name)
 {
 	struct pool_config config = host_config();
-	struct host_pool *host = kzalloc(sizeof(*host), GFP_KERNEL);
+	struct zs_pool *pool = pool_create(name, &config);
+	struct dentry *dir;
 
-	if (!host)
+	if (!pool)
 		return NULL;
-	host->pool = pool_create(name, &config);
-	if (!host->pool) {
-		kfree(host);
-		return NULL;
-	}
-	host->debugfs = debugfs_add_pool(host->pool);
-	mutex_lock(&pools_lock);
-	list_add(&host->list, &pools);
-	mutex_unlock(&pools_lock);
-	return host->pool;
+	set_bit(pool->tag, pools);
+	dir = debugfs_create_dir(pool->name, debugfs_root);
+	debugfs_create_file("classes", 0444, dir, pool, &classes_fops);
+	debugfs_create_file("deferred_free", 0444, dir, pool, &deferred_free_fops);
+	debugfs_create_file("pages", 0444, dir, pool, &pages_fops);
+	return pool;
 }
 
 void host_destroy_pool(struct zs_pool *pool)
 {
-	struct host_pool *host;
-
+	debugfs_lookup_and_remove(pool->name, debugfs_root); /* waits for readers of the files */
 	mutex_lock(&pools_lock);
-	list_for_each_entry (host, &pools, list)
-		if (host->pool == pool)
-			break;
-	if (WARN_ON(list_entry_is_head(host, &pools, list))) {
-		mutex_unlock(&pools_lock);
-		return;
-	}
-	list_del(&host->list);
+	clear_bit(pool->tag, pools);
 	mutex_unlock(&pools_lock);
-	debugfs_remove_pool(host->debugfs);
 	pool_destroy(pool);
-	kfree(host);
-}
-
-unsigned long host_pages_compacted(const struct zs_pool *pool)
-{
-	return (unsigned long)atomic64_read(&pool->pages_compacted);
 }
 
 /*
@@ -72,65 +78,100 @@ static unsigned long count_objects(struct shrinker *shrinker, struct shrink_cont
 {
 	u64 pages = READ_ONCE(runtime.zspages.store.pages) +
 		    DIV_ROUND_UP_ULL(queue_pending(&runtime.queue), 2);
-	struct host_pool *host;
+	u32 tag;
 
 	if (!mutex_trylock(&pools_lock))
 		return 0;
-	list_for_each_entry (host, &pools, list)
-		pages += pool_reclaimable(host->pool);
+	for_each_set_bit (tag, pools, HANDLE_TAGS)
+		pages += pool_reclaimable(pool_at(tag));
 	mutex_unlock(&pools_lock);
 	return pages ? (unsigned long)pages : SHRINK_EMPTY;
 }
 
 /*
- * Returns how many pages the call gave back to the page allocator: at most as many as it was asked
- * for. It looks at two handles for each, and leaves the rest to the next call. One task works at a
- * time, for a moment; the others do not wait for it.
+ * Gives up to @most pages back to the page allocator. Returns how many. It looks at two handles for
+ * each.
+ * - Under the lock of the pools.
  */
-static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_control *control)
+static unsigned long pools_give(unsigned long most)
 {
-	unsigned long most = control->nr_to_scan, handles = 0, freed;
 	struct port_store *store = &runtime.zspages.store;
-	struct host_pool *host;
-	u32 count = 1;
+	unsigned long handles = 0, freed;
+	static u32 next; /* the tag from which on pools have their objects moved */
+	u32 count = 1, tag, start = next;
 
-	if (!mutex_trylock(&pools_lock))
-		return SHRINK_STOP;
+	lockdep_assert_held(&pools_lock);
 	freed = store_give(store, most, NULL);
 	while (count && freed < most && handles < 2 * most) {
 		count = drain_some(GFP_KERNEL);
 		handles += count;
 		freed += store_give(store, most - freed, NULL);
+		cond_resched();
 	}
-	list_rotate_left(&pools); /* another is the first to have its objects moved */
-	list_for_each_entry (host, &pools, list) {
+	for_each_set_bit_wrap(tag, pools, HANDLE_TAGS, start)
+	{
 		if (count || freed >= most) /* what waits is not worth moving */
 			break;
-		if (pool_reclaimable(host->pool))
-			pool_compact_pages(host->pool, most - freed);
+		if (pool_reclaimable(pool_at(tag)))
+			pool_compact_pages(pool_at(tag), most - freed);
 		freed += store_give(store, most - freed, NULL);
+		next = tag + 1;
 	}
-	runtime_work_in(store_wants(store));
-	mutex_unlock(&pools_lock);
-	return freed || handles ? freed : SHRINK_STOP;
+	pages_given += freed;
+	return freed;
 }
+
+/*
+ * Returns how many pages the call gave back: at most as many as it was asked for. It leaves the
+ * rest to the next call. One task works at a time, for a moment; the others do not wait for it.
+ */
+static unsigned long scan_objects(struct shrinker *shrinker, struct shrink_control *control)
+{
+	unsigned long freed;
+
+	if (!mutex_trylock(&pools_lock))
+		return SHRINK_STOP;
+	freed = pools_give(control->nr_to_scan);
+	mutex_unlock(&pools_lock);
+	return freed || queue_pending(&runtime.queue) ? freed : SHRINK_STOP;
+}
+
+/*
+ * Gives back all that can come free. The kernel looks for memory again if there was something.
+ * Another task may have given it: reclaim finds nothing while that task is at work.
+ */
+static int oom_notify(struct notifier_block *block, unsigned long unused, void *freed)
+{
+	mutex_lock(&pools_lock);
+	pools_give(ULONG_MAX / 2);
+	*(unsigned long *)freed += pages_given;
+	pages_given = 0;
+	mutex_unlock(&pools_lock);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block oom_notifier = { .notifier_call = oom_notify };
+
+static struct shrinker functions = {
+	.count_objects = count_objects,
+	.scan_objects = scan_objects,
+	.seeks = DEFAULT_SEEKS,
+};
+static struct shrinker *shrinker;
 
 int pools_init(void)
 {
-	int error;
-
-	pools_shrinker = compat_shrinker_alloc();
-	if (!pools_shrinker)
+	shrinker = compat_shrinker_start(&functions, "mm-zspool");
+	if (!shrinker)
 		return -ENOMEM;
-	pools_shrinker->count_objects = count_objects;
-	pools_shrinker->scan_objects = scan_objects;
-	error = compat_shrinker_register(pools_shrinker);
-	if (error)
-		pools_exit();
-	return error;
+	register_oom_notifier(&oom_notifier); /* fails only for one that is there already */
+	debugfs_root = debugfs_create_dir("zsmalloc", NULL);
+	return 0;
 }
 
 void pools_exit(void)
 {
-	compat_shrinker_free(pools_shrinker);
+	debugfs_remove(debugfs_root);
+	compat_shrinker_stop(shrinker);
+	unregister_oom_notifier(&oom_notifier);
 }

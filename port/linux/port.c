@@ -6,12 +6,10 @@
 
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
-#include <linux/log2.h>
 #include <linux/sched/mm.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 
-#include "host_pool.h"
+#include "host.h"
 
 #define WORKER_IDLE U64_MAX
 
@@ -116,6 +114,6 @@ void port_print(struct port_out *out, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	seq_vprintf(out->seq, format, args);
+	seq_vprintf(&out->seq, format, args);
 	va_end(args);
 }

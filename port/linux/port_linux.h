@@ -5,24 +5,16 @@
 #ifndef ZS_PORT_LINUX_H
 #define ZS_PORT_LINUX_H
 
-#include <linux/atomic.h>
-#include <linux/bitops.h>
 #include <linux/cpumask.h>
-#include <linux/err.h>
-#include <linux/gfp.h>
 #include <linux/kernel.h>
-#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/numa.h>
 #include <linux/prefetch.h>
-#include <linux/rcupdate.h>
-#include <linux/sched.h>
 #include <linux/sched/stat.h>
+#include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
-#include <linux/types.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
@@ -152,9 +144,7 @@ static inline bool port_fence_works(void)
 #define PORT_CHAIN_CONTIGUOUS false
 
 struct port_chain {
-	struct {
-	} none; /* a flexible array may not be alone */
-	struct page *page[];
+	DECLARE_FLEX_ARRAY(struct page *, page);
 };
 
 static inline size_t port_chain_bytes(unsigned int pages)
@@ -218,9 +208,7 @@ struct page_bag;
 struct port_store {
 	struct port_lock lock; /* protects what follows */
 	struct page_bag *bags;
-	unsigned long pages; /* in the bags; read without the lock */
-	bool asked; /* to be trimmed */
-	unsigned int giving; /* tasks that may hold pages from the bags */
+	unsigned long pages; /* in the bags, or about to go back; read without the lock */
 	atomic64_t migrated; /* pages that the kernel has replaced; needs no lock */
 };
 
@@ -238,8 +226,9 @@ static inline bool port_worker_there(const struct port_worker *worker)
 	return true;
 }
 
+/* A file of debugfs that is read. */
 struct port_out {
-	struct seq_file *seq;
+	struct seq_file seq;
 };
 
 #endif /* ZS_PORT_LINUX_H */

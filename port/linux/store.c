@@ -13,12 +13,11 @@
  * words as they are: to write one is a cache miss. Migration that comes to a page in a bag has the
  * bags emptied.
  */
-#include <linux/mmzone.h>
 #include <linux/pagemap.h>
-#include <linux/vmstat.h>
 
-#include "host_pool.h"
+#include "host.h"
 
+#define STORE_DELAY_MS 10 /* the worker starts at most so long after pages came free */
 #define STORE_BATCH 64UL /* pages that go back at once */
 #define STORE_LEAST 2048UL /* pages that go back even on a crowded CPU: a batch frees as many */
 
@@ -36,15 +35,16 @@ void port_store_init(struct port_store *store)
 	port_lock_init(&store->lock, PORT_RANK_STORE);
 }
 
-/* Makes a page the store's that no zspage has yet. Context: the page is locked. */
+/* Makes a page the store's that no zspage has yet, and counts it. Context: the page is locked. */
 void port_page_own(struct page *page)
 {
 	set_page_private(page, PAGE_WORD_OURS);
 	if (IS_ENABLED(CONFIG_COMPACTION))
 		compat_page_movable(page, &port_movable_ops);
+	inc_zone_page_state(page, NR_ZSPAGES);
 }
 
-/* Keeps migration from a page that is about to be freed. Context: the page is locked. */
+/* Keeps migration from a page that goes, for the caller to count. Context: the page is locked. */
 void port_page_disown(struct page *page)
 {
 	if (IS_ENABLED(CONFIG_COMPACTION))
@@ -52,40 +52,47 @@ void port_page_disown(struct page *page)
 	set_page_private(page, 0);
 }
 
-/* Takes a page out of the bags; returns NULL if the next is of another node, or there is none. */
-static struct page *bag_take(struct port_store *store, int nid)
+/*
+ * Takes pages out of the bags, for the caller to count them. Returns how many: it ends where the
+ * next is not of node @nid.
+ */
+static unsigned int bags_take(struct port_store *store, struct page **page, unsigned int most,
+			      int nid)
 {
-	struct page_bag *bag = store->bags;
-	struct page *page;
+	unsigned int have = 0;
 
 	port_assert_held(&store->lock);
-	if (!bag)
-		return NULL;
-	page = bag->count ? bag->page[bag->count - 1] : virt_to_page(bag);
-	if (nid != NUMA_NO_NODE && page_to_nid(page) != nid)
-		return NULL;
-	if (bag->count)
-		bag->count--;
-	else
-		store->bags = bag->next;
-	WRITE_ONCE(store->pages, store->pages - 1);
-	return page;
+	while (have < most && store->bags) {
+		struct page_bag *bag = store->bags;
+		struct page *next = bag->count ? bag->page[bag->count - 1] : virt_to_page(bag);
+
+		if (nid != NUMA_NO_NODE && page_to_nid(next) != nid)
+			break;
+		if (bag->count)
+			bag->count--;
+		else
+			store->bags = bag->next;
+		page[have++] = next;
+	}
+	return have;
 }
 
-static void bag_put(struct port_store *store, struct page *page)
+/* Puts pages into the bags, for the caller to count them. */
+static void bags_put(struct port_store *store, struct page **page, unsigned int count)
 {
-	struct page_bag *bag = store->bags;
-
 	port_assert_held(&store->lock);
-	if (bag && bag->count < BAG_ROOM) {
-		bag->page[bag->count++] = page;
-	} else {
-		bag = page_address(page);
-		bag->next = store->bags;
-		bag->count = 0;
-		store->bags = bag;
+	for (unsigned int i = 0; i < count; i++) {
+		struct page_bag *bag = store->bags;
+
+		if (bag && bag->count < BAG_ROOM) {
+			bag->page[bag->count++] = page[i];
+		} else {
+			bag = page_address(page[i]);
+			bag->next = store->bags;
+			bag->count = 0;
+			store->bags = bag;
+		}
 	}
-	WRITE_ONCE(store->pages, store->pages + 1);
 }
 
 static struct page *page_new(gfp_t flags, int nid)
@@ -102,70 +109,47 @@ static struct page *page_new(gfp_t flags, int nid)
 		cpu_relax();
 	port_page_own(page);
 	unlock_page(page);
-	inc_zone_page_state(page, NR_ZSPAGES);
 	return page;
-}
-
-/* Takes pages of a node, or any, out of the bags. Returns how many there were. */
-static unsigned int pages_take(struct port_store *store, struct page **page, unsigned int pages,
-			       int nid)
-{
-	unsigned int have;
-
-	if (!READ_ONCE(store->pages))
-		return 0;
-	port_lock(&store->lock);
-	for (have = 0; have < pages; have++) {
-		page[have] = bag_take(store, nid);
-		if (!page[have])
-			break;
-	}
-	port_unlock(&store->lock);
-	return have;
-}
-
-static void pages_put(struct port_store *store, struct page **page, unsigned int pages)
-{
-	port_lock(&store->lock);
-	for (unsigned int i = 0; i < pages; i++)
-		bag_put(store, page[i]);
-	port_unlock(&store->lock);
 }
 
 bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsigned int pages,
 		      gfp_t flags, int nid)
 {
-	unsigned int have = pages_take(store, chain->page, pages, nid);
+	unsigned int have = 0;
 
+	if (READ_ONCE(store->pages)) {
+		port_lock(&store->lock);
+		have = bags_take(store, chain->page, pages, nid);
+		WRITE_ONCE(store->pages, store->pages - have);
+		port_unlock(&store->lock);
+	}
 	for (; have < pages; have++) {
 		chain->page[have] = page_new(flags, nid);
-		if (!chain->page[have])
-			break;
+		if (!chain->page[have]) {
+			runtime_work_in(port_chain_free(store, chain, have));
+			return false;
+		}
 	}
-	if (have == pages)
-		return true;
-	/* The caller does not hear that the store wants a trim: the next free does. */
-	pages_put(store, chain->page, have);
-	return false;
+	return true;
 }
 
 void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number)
 {
 	for (unsigned int i = 0; i < pages; i++)
-		set_page_private(chain->page[i], page_word_make(lock, number));
+		set_page_private(chain->page[i], page_word_make(number));
 }
 
+/* The first page asks for a trim, and a trim that leaves pages for the next. */
 int port_chain_free(struct port_store *store, struct port_chain *chain, unsigned int pages)
 {
-	bool asked;
+	bool first;
 
 	port_lock(&store->lock);
-	for (unsigned int i = 0; i < pages; i++)
-		bag_put(store, chain->page[i]);
-	asked = store->asked;
-	store->asked = true;
+	first = !store->pages;
+	bags_put(store, chain->page, pages);
+	WRITE_ONCE(store->pages, store->pages + pages);
 	port_unlock(&store->lock);
-	return asked ? -1 : STORE_DELAY_MS;
+	return first && pages ? STORE_DELAY_MS : -1;
 }
 
 /*
@@ -184,72 +168,49 @@ void port_page_free(struct port_store *store, struct port_page *page)
 	free_page((unsigned long)page);
 }
 
-/*
- * Disowns pages that no other task has locked; the caller has locked @mine. Returns how many, first
- * in @page.
- */
-static unsigned int pages_disown(struct page **page, unsigned int count, const struct page *mine)
+/* Counts pages out, those of one zone at once: that turns interrupts off on some machines. */
+static void pages_uncount(struct page **page, unsigned int count)
 {
-	unsigned int own = 0;
+	unsigned int run;
 
-	for (unsigned int i = 0; i < count; i++) {
-		if (page[i] != mine && !trylock_page(page[i]))
-			continue;
-		port_page_disown(page[i]);
-		if (page[i] != mine)
-			unlock_page(page[i]);
-		swap(page[own], page[i]);
-		own++;
+	for (; count; page += run, count -= run) {
+		for (run = 1; run < count && page_zone(page[run]) == page_zone(page[0]); run++)
+			;
+		mod_zone_page_state(page_zone(page[0]), NR_ZSPAGES, -(long)run);
 	}
-	return own;
-}
-
-static void pages_account(struct page **page, unsigned int count)
-{
-	unsigned int start = 0;
-
-	for (unsigned int i = 1; i <= count; i++) {
-		if (i < count && page_zone(page[i]) == page_zone(page[start]))
-			continue;
-		mod_zone_page_state(page_zone(page[start]), NR_ZSPAGES, -(long)(i - start));
-		start = i;
-	}
-}
-
-/* Counts the tasks that may hold pages from the bags. Returns whether there is any, or a page. */
-static bool store_giving(struct port_store *store, int more)
-{
-	bool busy;
-
-	port_lock(&store->lock);
-	store->giving += more;
-	busy = store->giving || store->pages;
-	port_unlock(&store->lock);
-	return busy;
 }
 
 /*
  * Gives free pages back to the page allocator, at most @most. Returns how many.
  * - The caller has locked @mine, unless it is NULL. Other pages that are locked go to bags again: a
  *   task that moves pages, and needs memory, may be what has locked them.
- * - A caller beside the worker has it come for what is left: see store_wants().
  */
 unsigned long store_give(struct port_store *store, unsigned long most, struct page *mine)
 {
 	unsigned long left = min(most, READ_ONCE(store->pages)), given = 0;
 	struct page *page[STORE_BATCH];
 
-	store_giving(store, 1);
 	while (left) {
-		unsigned int count = pages_take(store, page, min(left, STORE_BATCH), NUMA_NO_NODE);
-		unsigned int own = pages_disown(page, count, mine);
+		unsigned int count, own = 0;
 
-		if (own) {
-			pages_account(page, own);
-			release_pages(page, (int)own);
+		port_lock(&store->lock);
+		count = bags_take(store, page, min(left, STORE_BATCH), NUMA_NO_NODE);
+		port_unlock(&store->lock);
+		for (unsigned int i = 0; i < count; i++) {
+			if (page[i] != mine && !trylock_page(page[i]))
+				continue;
+			port_page_disown(page[i]);
+			if (page[i] != mine)
+				unlock_page(page[i]);
+			swap(page[own], page[i]);
+			own++;
 		}
-		if (own < count)
-			pages_put(store, page + own, count - own);
+		pages_uncount(page, own);
+		release_pages(page, (int)own);
+		port_lock(&store->lock);
+		bags_put(store, page + own, count - own);
+		WRITE_ONCE(store->pages, store->pages - own);
+		port_unlock(&store->lock);
 		if (!own) /* none is left, or all are locked */
 			break;
 		left -= count;
@@ -257,7 +218,6 @@ unsigned long store_give(struct port_store *store, unsigned long most, struct pa
 		if (!mine)
 			cond_resched();
 	}
-	store_giving(store, -1);
 	return given;
 }
 
@@ -265,9 +225,6 @@ int port_store_trim(struct port_store *store, bool all)
 {
 	unsigned long had, given;
 
-	port_lock(&store->lock);
-	store->asked = false;
-	port_unlock(&store->lock);
 	do {
 		had = READ_ONCE(store->pages);
 		given = store_give(store, all ? ULONG_MAX : STORE_LEAST, NULL);
@@ -276,13 +233,13 @@ int port_store_trim(struct port_store *store, bool all)
 		    (runtime.queue.grows || READ_ONCE(store->pages) + given > had))
 			break;
 	} while (!all && given == STORE_LEAST);
-	return store_wants(store);
+	return READ_ONCE(store->pages) ? STORE_DELAY_MS : -1;
 }
 
 /* Gives all pages back. Waits for those that are locked, and for other tasks that give some. */
 void port_store_destroy(struct port_store *store)
 {
-	while (store_giving(store, 0)) {
+	while (READ_ONCE(store->pages)) {
 		store_give(store, ULONG_MAX, NULL);
 		cond_resched();
 	}
@@ -322,10 +279,9 @@ void port_chain_copy(const struct port_chain *to, size_t to_offset, const struct
 		     size_t from_offset, size_t len)
 {
 	while (len) {
-		size_t part = min(piece(to_offset, len), piece(from_offset, len));
+		size_t part = piece(from_offset, len);
 
-		memcpy(port_chain_at(to, to_offset, part), port_chain_at(from, from_offset, part),
-		       part);
+		port_chain_write(to, to_offset, port_chain_at(from, from_offset, part), part);
 		to_offset += part;
 		from_offset += part;
 		len -= part;

@@ -17,8 +17,12 @@
 #include <linux/module.h>
 #include <linux/zsmalloc.h>
 
-#include "host_pool.h"
+#include "host.h"
 #include "zsmalloc_deferred.h"
+
+#if HAVE_ZPOOL
+#include <linux/zpool.h>
+#endif
 
 struct redirect {
 	struct ftrace_ops ops;
@@ -41,15 +45,16 @@ MODULE_PARM_DESC(live, "new pools are the module's; N: the kernel's own, as befo
 
 static struct task_struct *tester; /* while it tests, new pools are ours for this task alone */
 
-static bool pool_is_marked(const struct zs_pool *pool)
-{
-	return ((unsigned long)pool & (BIT(63) | POOL_BIT)) == BIT(63);
-}
-
 /* Notes that a pool is gone, or was never made. Its caller returns without sleeping. */
 void takeover_uncount(void)
 {
 	atomic_dec(&pools);
+}
+
+/* Frees an object of a pool of the kernel's own. */
+void takeover_free(struct zs_pool *pool, unsigned long handle)
+{
+	zs_free(pool, handle);
 }
 
 /* Has a redirected call go on in our function. */
@@ -154,12 +159,6 @@ static int redirect_find(const char *name, void *from, void *to, ftrace_func_t h
 					      handler);                                            \
 	} while (0)
 
-#define FIND_NAMED(function, to)                                                                   \
-	do {                                                                                       \
-		if (!error)                                                                        \
-			error = redirect_find(function, NULL, to, on_pool);                        \
-	} while (0)
-
 static int redirects_find(void)
 {
 	int error = 0;
@@ -183,12 +182,14 @@ static int redirects_find(void)
 	FIND(obj_write, on_pool);
 #endif
 #if HAVE_ZPOOL
-	FIND_NAMED("zs_zpool_destroy", driver_destroy);
-	FIND_NAMED("zs_zpool_malloc", driver_malloc);
-	FIND_NAMED("zs_zpool_free", driver_free);
-	FIND_NAMED("zs_zpool_map", driver_map);
-	FIND_NAMED("zs_zpool_unmap", driver_unmap);
-	FIND_NAMED("zs_zpool_" __stringify(COMPAT_ZPOOL_TOTAL), driver_total);
+	error = error ?: redirect_find("zs_zpool_destroy", NULL, host_zpool.destroy, on_pool);
+	error = error ?: redirect_find("zs_zpool_malloc", NULL, host_zpool.malloc, on_pool);
+	error = error ?: redirect_find("zs_zpool_free", NULL, host_zpool.free, on_pool);
+	error = error ?: redirect_find("zs_zpool_map", NULL, host_zpool.map, on_pool);
+	error = error ?: redirect_find("zs_zpool_unmap", NULL, host_zpool.unmap, on_pool);
+	error = error ?:
+			redirect_find("zs_zpool_" __stringify(COMPAT_ZPOOL_TOTAL), NULL,
+				      host_zpool.COMPAT_ZPOOL_TOTAL, on_pool);
 #endif
 	if (HAVE_SET_MOVABLE_OPS && IS_ENABLED(CONFIG_COMPACTION) && !error)
 		error = redirect_find("zs_page_migrate", NULL, port_migrate_page, on_migrate);
@@ -211,15 +212,17 @@ static int redirects_try(void)
 	return error;
 }
 
-/* Puts the next function's redirection into force. */
-static int redirect_next(void)
+/* Puts redirections into force, up to the number @most. */
+static int redirects_take(unsigned int most)
 {
-	int error = register_ftrace_function(&redirects[taken].ops);
+	while (taken < most) {
+		int error = register_ftrace_function(&redirects[taken].ops);
 
-	if (error)
-		return refuse(&redirects[taken], error);
-	if (!taken++)
-		__module_get(THIS_MODULE);
+		if (error)
+			return refuse(&redirects[taken], error);
+		if (!taken++)
+			__module_get(THIS_MODULE);
+	}
 	return 0;
 }
 
@@ -251,17 +254,15 @@ static bool try_access(struct zs_pool *pool, unsigned long handle)
 	return same;
 }
 
-/* Makes, uses and destroys a pool by the kernel's names. Returns what was wrong, or NULL. */
-static const char *try_pool(bool marked)
+/* Makes, uses and destroys a pool by the kernel's names. Returns 0 if that went well, or -EIO. */
+static int try_pool(bool marked)
 {
 	static unsigned long handle[TRY_OBJECTS];
 	struct zs_pool *pool = zs_create_pool("takeover");
-	const char *wrong = NULL;
+	const char *wrong = pool ? NULL : "no memory";
 	unsigned int made = 0;
 
-	if (!pool)
-		return "no memory";
-	if (pool_is_marked(pool) != marked)
+	if (pool && pool_is_marked(pool) != marked)
 		wrong = "zs_create_pool() is another's";
 	while (made < TRY_OBJECTS && !wrong) {
 		handle[made] = zs_malloc(pool, TRY_SIZE, GFP_KERNEL COMPAT_ANY_NODE);
@@ -272,16 +273,22 @@ static const char *try_pool(bool marked)
 	}
 	while (made)
 		zs_free(pool, handle[--made]);
-	if (marked) {
+	if (marked && !wrong) {
 		zs_free_deferred_flush(pool);
 		if (zs_get_total_pages(pool))
 			wrong = "a flush left pages";
 	}
-	zs_destroy_pool(pool);
+	if (pool)
+		zs_destroy_pool(pool);
 	/* The queue forgets what this pool wanted of it. */
 	WRITE_ONCE(runtime.queue.capacity, 0);
 	WRITE_ONCE(runtime.queue.delay_ms, 0);
-	return atomic_read(&pools) ? "zs_destroy_pool() is another's" : wrong;
+	if (atomic_read(&pools) && !wrong)
+		wrong = "zs_destroy_pool() is another's";
+	if (!wrong)
+		return 0;
+	pr_err("takeover: the self-test failed, %s; keep this kernel's own zsmalloc\n", wrong);
+	return -EIO;
 }
 
 /*
@@ -299,8 +306,7 @@ static int give_back(void)
 	smp_mb(); /* pairs with the one in on_create() */
 	if (atomic_read(&pools))
 		error = -EBUSY;
-	/* The kernel's own migration must meet no page of ours, not even in a bag. */
-	if (!error)
+	else /* The kernel's own migration must meet no page of ours, not even in a bag. */
 		port_store_destroy(&runtime.zspages.store);
 	while (!error && taken) {
 		error = unregister_ftrace_function(&redirects[taken - 1].ops);
@@ -315,32 +321,20 @@ static int give_back(void)
 		return error;
 	synchronize_rcu_tasks();
 	module_put(THIS_MODULE);
+	pr_info("takeover: all functions are given back, new pools are the kernel's\n");
 	return 0;
 }
 
 /* Redirects all functions, and tries them before anybody else has a pool of ours. */
 static int take_over(void)
 {
-	const char *wrong = NULL;
 	int error;
 
 	if (taken == found)
 		return 0;
 	WRITE_ONCE(tester, current);
-	error = redirects_try();
-	while (!error && taken < found - 1)
-		error = redirect_next();
-	if (!error)
-		wrong = try_pool(false);
-	if (!error && !wrong)
-		error = redirect_next();
-	if (!error && !wrong)
-		wrong = try_pool(true);
-	if (wrong) {
-		pr_err("takeover: the self-test failed, %s; keep this kernel's own zsmalloc\n",
-		       wrong);
-		error = -EIO;
-	}
+	error = redirects_try() ?: redirects_take(found - 1) ?: try_pool(false);
+	error = error ?: redirects_take(found) ?: try_pool(true);
 	if (error)
 		give_back();
 	if (error && taken)
@@ -354,21 +348,17 @@ static int take_over(void)
 
 /* The kernel holds the lock of the module's parameters where it is written. */
 static bool enabled = true;
-static bool loaded;
 
 static int enabled_set(const char *value, const struct kernel_param *param)
 {
 	bool wanted;
 	int error = kstrtobool(value, &wanted);
 
-	if (!error && loaded)
+	if (!error && found)
 		error = wanted ? take_over() : give_back();
-	if (error)
-		return error;
-	if (loaded && enabled && !wanted)
-		pr_info("takeover: all functions are given back, new pools are the kernel's\n");
-	enabled = wanted;
-	return 0;
+	if (!error)
+		enabled = wanted;
+	return error;
 }
 
 static const struct kernel_param_ops enabled_ops = { .set = enabled_set, .get = param_get_bool };
@@ -382,7 +372,6 @@ int takeover_init(void)
 
 	kernel_param_lock(THIS_MODULE);
 	atomic_set(&pools, 0);
-	loaded = true;
 	error = redirects_find();
 	if (!error && enabled)
 		error = take_over();
@@ -398,15 +387,3 @@ void takeover_exit(void)
 	for (unsigned int i = 0; i < found; i++)
 		ftrace_free_filter(&redirects[i].ops);
 }
-
-/* The kernel has no such function, so a pool of the kernel's may come here. */
-void zs_free_deferred(struct zs_pool *pool, unsigned long handle)
-{
-	extern typeof(zs_free_deferred) our_free_deferred;
-
-	if (pool_is_marked(pool))
-		our_free_deferred(pool, handle);
-	else
-		zs_free(pool, handle);
-}
-EXPORT_SYMBOL_GPL(zs_free_deferred);

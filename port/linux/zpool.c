@@ -16,38 +16,38 @@ static void *driver_create(COMPAT_ZPOOL_CREATE)
 	return zs_create_pool(name);
 }
 
-void driver_destroy(void *pool)
+static void driver_destroy(void *pool)
 {
 	zs_destroy_pool(pool);
 }
 
-int driver_malloc(void *pool, size_t size, gfp_t gfp, unsigned long *handle)
+static int driver_malloc(void *pool, size_t size, gfp_t gfp, unsigned long *handle)
 {
 	*handle = zs_malloc(pool, size, gfp);
 	return IS_ERR_VALUE(*handle) ? (int)*handle : 0;
 }
 
-void driver_free(void *pool, unsigned long handle)
+static void driver_free(void *pool, unsigned long handle)
 {
 	zs_free(pool, handle);
 }
 
-void *driver_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
+static void *driver_map(void *pool, unsigned long handle, enum zpool_mapmode mode)
 {
 	return map_begin(pool_unmark(pool), handle, mode != ZPOOL_MM_WO, mode != ZPOOL_MM_RO);
 }
 
-void driver_unmap(void *pool, unsigned long handle)
+static void driver_unmap(void *pool, unsigned long handle)
 {
 	map_end(pool_unmark(pool), handle);
 }
 
-u64 driver_total(void *pool)
+static u64 driver_total(void *pool)
 {
 	return (u64)zs_get_total_pages(pool) * COMPAT_ZPOOL_UNIT;
 }
 
-static struct zpool_driver __maybe_unused driver = {
+struct zpool_driver host_zpool = {
 	.type = "zsmalloc",
 	.owner = THIS_MODULE,
 	.create = driver_create,
@@ -63,13 +63,13 @@ static struct zpool_driver __maybe_unused driver = {
 #if !TAKEOVER
 void zpool_init(void)
 {
-	zpool_register_driver(&driver);
+	zpool_register_driver(&host_zpool);
 }
 
 /* The module has no users left, so the driver has none. */
 void zpool_exit(void)
 {
-	zpool_unregister_driver(&driver);
+	zpool_unregister_driver(&host_zpool);
 }
 
 MODULE_ALIAS("zpool-zsmalloc");

@@ -485,7 +485,7 @@ static inline void port_chain_write(const struct port_chain *chain, size_t offse
 /* See worker.c. */
 struct port_worker {
 	pthread_t thread;
-	atomic_t started; /* there is a thread, or one is being made */
+	atomic_t started; /* not 0: there is a thread, or one is being made */
 	atomic_t calls; /* that wake the thread, which sleeps on this word */
 	atomic64_t due; /* when to run, in the time of port_now(); WORKER_IDLE for never */
 	atomic64_t until; /* while it sleeps: when it will look again by itself; else 0 */

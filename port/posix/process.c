@@ -18,7 +18,7 @@
 #include "process.h"
 #include "watch/watch.h"
 
-static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct port_mutex users_lock; /* of rank 0: before all others */
 static unsigned long users; /* pools, and calls that are about to make one */
 static bool fork_handled;
 
@@ -59,7 +59,7 @@ static void lock_forked(struct port_lock *lock)
 
 static void fork_prepare(void)
 {
-	pthread_mutex_lock(&users_lock);
+	lock_take(&users_lock.lock);
 	if (users)
 		each_lock(lock_take);
 }
@@ -68,7 +68,7 @@ static void fork_parent(void)
 {
 	if (users)
 		each_lock(lock_give);
-	pthread_mutex_unlock(&users_lock);
+	lock_give(&users_lock.lock);
 }
 
 /* Makes a lane whole whose owner was inside, for the next one. */
@@ -141,7 +141,7 @@ static void fork_child(void)
 		if (work)
 			port_worker_kick(&runtime.worker, runtime.queue.delay_ms);
 	}
-	pthread_mutex_unlock(&users_lock);
+	lock_forked(&users_lock.lock);
 }
 
 /* Makes the runtime, unless it is there, for process_put(). Returns 0 or -ENOMEM. */
@@ -149,7 +149,7 @@ int process_get(void)
 {
 	int error = 0;
 
-	pthread_mutex_lock(&users_lock);
+	port_mutex_lock(&users_lock);
 	if (!fork_handled)
 		fork_handled = !pthread_atfork(fork_prepare, fork_parent, fork_child);
 	if (!fork_handled)
@@ -158,14 +158,14 @@ int process_get(void)
 		error = runtime_init();
 	if (!error)
 		users++;
-	pthread_mutex_unlock(&users_lock);
+	port_mutex_unlock(&users_lock);
 	return error;
 }
 
 void process_put(void)
 {
-	pthread_mutex_lock(&users_lock);
+	port_mutex_lock(&users_lock);
 	if (!--users)
 		runtime_exit();
-	pthread_mutex_unlock(&users_lock);
+	port_mutex_unlock(&users_lock);
 }

@@ -252,8 +252,8 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 }
 
 /*
- * A segment of the queue is a chain of one page. A clean one is there, as zeros, once it is
- * written.
+ * A segment of the queue is a chain of one page. A clean chain reads as zeros. The system gives its
+ * page at the first write.
  */
 struct port_page *port_page_alloc(struct port_store *store, bool wait)
 {

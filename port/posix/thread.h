@@ -8,5 +8,6 @@
 #include <pthread.h>
 
 int thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg);
+void thread_join(pthread_t thread);
 
 #endif /* ZS_THREAD_H */

@@ -7,6 +7,9 @@
  * says, even if the thread is due early enough. The kicker that made it so may be stopped before it
  * wakes the thread. A kick that arrives while the function runs sets the next time.
  *
+ * A filter that comes later may refuse the wake, while the thread sleeps. So it sleeps for a few
+ * seconds at most. From then on its own sleep is refused, too, and it looks every millisecond.
+ *
  * A child of fork() has no thread of its parent's. The first kick there starts another.
  */
 #include <pthread.h>
@@ -17,16 +20,20 @@
 
 #define WORKER_IDLE (~0ULL)
 #define WORKER_STOP 0ULL
+#define WORKER_MADE 1 /* values of started; 0: there is no thread */
+#define WORKER_RUNS 2
+#define WORKER_NAP_NS 10000000000ULL /* it sleeps so long at most */
 
-/* Sleeps until @due, or until a kick. */
-static void worker_sleep(struct port_worker *worker, u64 due)
+/* Sleeps until @due, which is later than @now, or until a kick. May return early. */
+static void worker_sleep(struct port_worker *worker, u64 due, u64 now)
 {
+	u64 until = due - now > WORKER_NAP_NS ? now + WORKER_NAP_NS : due;
 	int calls = atomic_read(&worker->calls);
 
-	atomic64_set(&worker->until, due);
+	atomic64_set(&worker->until, until);
 	smp_mb(); /* pairs with the one in worker_call() */
 	if (atomic64_read(&worker->due) == due)
-		port_futex_wait(&worker->calls, calls, due);
+		port_futex_wait(&worker->calls, calls, until);
 	atomic64_set(&worker->until, 0);
 }
 
@@ -35,13 +42,15 @@ static void *worker_thread(void *arg)
 	struct port_worker *worker = arg;
 
 	prctl(PR_SET_NAME, "zsmalloc");
+	atomic_set(&worker->started, WORKER_RUNS);
+	port_futex_wake(&worker->started);
 	for (;;) {
-		u64 due = atomic64_read_acquire(&worker->due);
+		u64 due = atomic64_read_acquire(&worker->due), now = port_now();
 
 		if (due == WORKER_STOP)
 			return NULL;
-		if (due > port_now()) { /* IDLE is later than anything */
-			worker_sleep(worker, due);
+		if (due > now) { /* IDLE is later than anything */
+			worker_sleep(worker, due, now);
 		} else if (atomic64_cmpxchg(&worker->due, due, WORKER_IDLE) == due) {
 			/* With the fence in port_worker_kick(): a later kick has another run. */
 			smp_mb__after_atomic();
@@ -53,7 +62,7 @@ static void *worker_thread(void *arg)
 /* Starts the thread, unless it is there or another caller starts it. Returns 0 or -ENOMEM. */
 static int worker_start(struct port_worker *worker)
 {
-	if (atomic_cmpxchg(&worker->started, 0, 1))
+	if (atomic_cmpxchg(&worker->started, 0, WORKER_MADE))
 		return 0;
 	if (!thread_create(&worker->thread, worker_thread, worker))
 		return 0;
@@ -72,7 +81,12 @@ int port_worker_init(struct port_worker *worker, void (*run)(void))
 {
 	worker->run = run;
 	port_worker_forked(worker);
-	return worker_start(worker);
+	if (worker_start(worker))
+		return -ENOMEM;
+	/* What the libc calls in a new thread, a filter may refuse that comes next. */
+	while (atomic_read(&worker->started) == WORKER_MADE)
+		port_futex_wait(&worker->started, WORKER_MADE, ~0ULL);
+	return 0;
 }
 
 /* Wakes the thread if it sleeps longer than @due, when the caller found it due or made it so. */
@@ -113,6 +127,6 @@ void port_worker_stop(struct port_worker *worker)
 		return;
 	atomic64_set(&worker->due, WORKER_STOP);
 	worker_call(worker, WORKER_STOP);
-	pthread_join(worker->thread, NULL);
+	thread_join(worker->thread);
 	atomic_set(&worker->started, 0);
 }

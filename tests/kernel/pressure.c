@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * pressure MIB: whether the kernel, when memory is short, gets back what a pool need not have.
+ * pressure MIB TASKS: whether the kernel, when memory is short, gets back what a pool need not
+ * have.
  *
  * The process writes MIB megabytes to /dev/zram0, which is no swap. It overwrites seven pages in
  * eight with zeros, which frees their objects. These wait in the queue then, and the others are far
- * apart. There is no other memory to be had: the more this process takes, the more the kernel asks
- * its shrinkers. In the end the pool has done its frees and moved its objects together. If not, the
- * memory runs out, and the kernel kills this process. The pages that are left must still be right.
+ * apart. There is no other memory to be had: the more TASKS processes take, the more the kernel
+ * asks its shrinkers, for each of them. In the end the pool has done its frees and moved its
+ * objects together. If not, the memory runs out, and the kernel kills a process. The pages that are
+ * left must still be right.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define STEP (1UL << 20)
@@ -99,14 +102,15 @@ static size_t take_memory(unsigned long long most)
 
 int main(int argc, char **argv)
 {
-	size_t pages = argc == 2 ? strtoul(argv[1], NULL, 10) * (1 << 20) / page_size : 0;
+	size_t pages = argc == 3 ? strtoul(argv[1], NULL, 10) * (1 << 20) / page_size : 0;
 	int disk = open("/dev/zram0", O_RDWR | O_DIRECT);
 	unsigned char *page, *expected;
 	unsigned long long waited, was;
 	size_t taken;
+	int status;
 
 	if (!pages) {
-		fprintf(stderr, "usage: pressure MIB\n");
+		fprintf(stderr, "usage: pressure MIB TASKS\n");
 		return 2;
 	}
 	page = aligned_alloc(page_size, page_size);
@@ -123,7 +127,17 @@ int main(int argc, char **argv)
 			disk_write(disk, page, i);
 	waited = pending();
 	was = used();
+	for (int i = 1; i < atoi(argv[2]); i++)
+		if (!fork()) {
+			take_memory(was / 2);
+			_exit(0);
+		}
 	taken = take_memory(was / 2);
+	while (wait(&status) > 0)
+		if (status) {
+			fprintf(stderr, "pressure: a process was killed\n");
+			return 1;
+		}
 	printf("pressure: %llu frees waited, %llu kB in the pool; after %zu kB more were taken, "
 	       "%llu kB, %llu pages compacted\n",
 	       waited, was >> 10, taken >> 10, used() >> 10, compacted());

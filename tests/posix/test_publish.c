@@ -486,6 +486,33 @@ static void test_refused(void **state)
 	check_harmless();
 }
 
+static void create_where_files_are_limited(const void *arg)
+{
+	const struct rlimit none = { 0, 0 };
+
+	CHILD_CHECK(setrlimit(RLIMIT_FSIZE, &none) == 0);
+	create_unpublished(arg);
+}
+
+/* What is shared is a file, and SIGXFSZ would end the program. */
+static void test_limit_of_files(void **state)
+{
+	char told[128];
+	struct child child;
+
+	(void)state;
+	snprintf(told, sizeof(told), "zsmalloc: pool \"told\": zs_create_pool: not published: %s\n",
+		 strerror(EFBIG));
+	setenv("ZSMALLOC_PUBLISH", "1", 1);
+	child = run_in_child(create_where_files_are_limited, NULL);
+	unsetenv("ZSMALLOC_PUBLISH");
+	assert_child_ended_well(&child);
+	assert_string_equal(child.said, told);
+	child = run_in_child(create_where_files_are_limited, "");
+	assert_child_ended_well(&child);
+	assert_string_equal(child.said, "");
+}
+
 /* A pool that finds no room once others are published leaves these as they are. */
 static void test_refused_later(void **state)
 {
@@ -619,6 +646,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_limit_of_files),
 		cmocka_unit_test(test_refused_later),
 		cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_while_in_use),

@@ -180,33 +180,27 @@ static inline struct zram_cache_stat cache_stat(struct zram_cache *cache)
 	return stat;
 }
 
+/*
+ * The two below allocate nothing: ASan's allocator, unlike that of malloc(), stays locked in the
+ * child of a fork() if another thread is inside.
+ */
+static _Thread_local char slow_buffer[2][65536];
+
 /* Writes a page that make_any_page() makes of the seed. Returns what the cache says. */
 static inline int cache_write(struct zram_area *area, uint64_t index, uint64_t seed)
 {
-	char *page = malloc(page_size());
-	int err;
-
-	assert_non_null(page);
-	make_any_page(page, seed);
-	err = zram_cache_write(area, index, page);
-	free(page);
-	return err;
+	make_any_page(slow_buffer[0], seed);
+	return zram_cache_write(area, index, slow_buffer[0]);
 }
 
 /* Whether a page reads as make_any_page() makes it of the seed; 0 makes zeros. */
 static inline bool cache_reads(struct zram_area *area, uint64_t index, uint64_t seed)
 {
-	char *page = malloc(page_size()), *got = malloc(page_size());
-	bool same;
+	char *page = slow_buffer[0], *got = slow_buffer[1];
 
-	assert_non_null(page);
-	assert_non_null(got);
 	make_any_page(page, seed);
 	memset(got, 0xa5, page_size());
-	same = zram_cache_read(area, index, got) == 0 && memcmp(page, got, page_size()) == 0;
-	free(page);
-	free(got);
-	return same;
+	return zram_cache_read(area, index, got) == 0 && memcmp(page, got, page_size()) == 0;
 }
 
 /* Seeds of pages that compress, that do not, and of one repeated word. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * A thread of the class SCHED_FIFO goes on with a page, or a pool, that a normal thread on the same
- * CPU is at. If it spun, the normal thread would never run.
+ * A thread of the class SCHED_FIFO meets a normal one on the same CPU, and goes on. They use the
+ * same pages, the same pool, and the same pages of a cache. If it spun, the normal thread would
+ * never run.
  *
  * Skipped where the system does not allow SCHED_FIFO.
  */
-#include "zram_pages.h"
+#include "slow_store.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +16,8 @@
 #define ROUNDS (2000 / TEST_LESS)
 
 static struct zram *store;
+static struct zram_cache *cache;
+static struct zram_area *area;
 static atomic_bool ends;
 
 /* On the first CPU that this process may use, in a class. Returns whether that may be. */
@@ -34,6 +37,16 @@ static bool become(int policy)
 	       !pthread_setschedparam(pthread_self(), policy, &urgent);
 }
 
+/* Has pages of the cache written, replaced in the slower store, read there, and freed. */
+static void use_cache(uint64_t i)
+{
+	assert_int_equal(cache_write(area, i % PAGES, TEXT(i)), 0);
+	zram_cache_shrink(cache, 1);
+	cache_reads(area, (i + 1) % PAGES, 0);
+	cache_write(area, (i + 1) % PAGES, HUGE_SEED(i));
+	zram_cache_free(area, (i + 2) % PAGES, 1);
+}
+
 /* Reads, writes, defers and compacts all the time. */
 static void *use_normally(void *arg)
 {
@@ -47,6 +60,7 @@ static void *use_normally(void *arg)
 		zram_write_page(store, i % PAGES, page);
 		zram_slot_free_notify(store, (i + 1) % PAGES);
 		zs_compact(zram_get_pool(store));
+		use_cache(i);
 	}
 	free(page);
 	return arg;
@@ -65,6 +79,7 @@ static void *use_urgently(void *arg)
 		zram_read_page(store, i % PAGES, page);
 		zram_slot_free_notify(store, i % PAGES);
 		zs_free_deferred_flush(zram_get_pool(store));
+		use_cache(i);
 	}
 	free(page);
 	return arg;
@@ -79,10 +94,13 @@ static void *try_urgently(void *arg)
 
 static void test_urgent_thread_goes_on(void **state)
 {
+	struct slow_store *slow = slow_create();
 	pthread_t normal, urgent;
 	void *may;
 
 	(void)state;
+	cache = make_cache((struct zram_cache_options){ .limit = 1 << 20 });
+	area = attach(cache, slow);
 	store = create_store(PAGES, (struct zram_options){ .algorithm = "lz4" });
 	atomic_store(&ends, false);
 	assert_int_equal(pthread_create(&normal, NULL, use_normally, NULL), 0);
@@ -91,6 +109,8 @@ static void test_urgent_thread_goes_on(void **state)
 	atomic_store(&ends, true);
 	pthread_join(normal, NULL);
 	zram_destroy(store);
+	zram_cache_destroy(cache);
+	slow_destroy(slow);
 	if (!may)
 		skip();
 }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -64,9 +65,14 @@ bool publish_wanted(void)
 	return wish && strcmp(wish, "1") == 0;
 }
 
+/* May return early: see worker.c. Where a filter refuses the call, it sleeps for a while. */
 static void futex_wait(u32 *word, u32 value)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+	const struct timespec nap = { .tv_sec = 10 }, pause = { .tv_nsec = 10000000 };
+
+	if (syscall(SYS_futex, word, FUTEX_WAIT, value, &nap, NULL, 0) &&
+	    (errno == EPERM || errno == ENOSYS))
+		nanosleep(&pause, NULL);
 }
 
 static void futex_wake(u32 *word)
@@ -224,11 +230,23 @@ static bool shared_reserve(size_t offset, size_t bytes)
 	return fallocate(publisher.file.number, 0, (off_t)offset, (off_t)bytes) == 0;
 }
 
+/* Returns whether a file may be so large. A signal would end a program that makes a larger one. */
+static bool file_may_have(size_t bytes)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur >= bytes)
+		return true;
+	errno = EFBIG;
+	return false;
+}
+
 static bool shared_map(void)
 {
 	void *map;
 
-	if (ftruncate(publisher.file.number, sizeof(*publisher.shared)) ||
+	if (!file_may_have(sizeof(*publisher.shared)) ||
+	    ftruncate(publisher.file.number, sizeof(*publisher.shared)) ||
 	    !shared_reserve(0, offsetof(struct zs_published, pool)) ||
 	    fcntl(publisher.file.number, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return false;
