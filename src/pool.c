@@ -92,17 +92,6 @@ static u32 tag_find(void)
 	return 0;
 }
 
-/* Takes the tag of a pool that has no objects, and keeps the drain and the worker from it. */
-static void tag_put(const struct zs_pool *pool)
-{
-	port_mutex_lock(&runtime.registry);
-	atomic64_fetch_andnot(1ULL << pool->tag % 64, &runtime.sparse[pool->tag / 64]);
-	port_mutex_lock(&runtime.queue.drain);
-	tag_set(pool->tag, NULL);
-	port_mutex_unlock(&runtime.queue.drain);
-	port_mutex_unlock(&runtime.registry);
-}
-
 static size_t pool_bytes(const struct class_table *table)
 {
 	return offsetof(struct zs_pool, class) + table->count * sizeof(struct size_class);
@@ -202,12 +191,20 @@ static bool class_clear_out(struct size_class *class, u32 group)
 void pool_destroy(struct zs_pool *pool)
 {
 	drain_flush();
+	/* The worker compacts no pool now, and does not come to this one again. */
+	port_mutex_lock(&runtime.registry);
+	atomic64_fetch_andnot(1ULL << pool->tag % 64, &runtime.sparse[pool->tag / 64]);
+	port_mutex_unlock(&runtime.registry);
 	port_assert(!pool_fault(pool));
 	for (u32 i = 0; i < pool->table->count; i++)
 		for (u32 group = 0; pool_class(pool, i) && group <= ZS_FULL; group++)
 			for (u32 done = 1; class_clear_out(&pool->class[i], group); done++)
 				if (done % POOL_RUN == 0)
 					cond_resched();
-	tag_put(pool);
+	port_mutex_lock(&runtime.registry);
+	port_mutex_lock(&runtime.queue.drain); /* which looks up the pool of a tag */
+	tag_set(pool->tag, NULL);
+	port_mutex_unlock(&runtime.queue.drain);
+	port_mutex_unlock(&runtime.registry);
 	port_free(pool, pool_bytes(pool->table));
 }
