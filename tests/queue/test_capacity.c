@@ -134,7 +134,11 @@ static void test_many_producers(void **state)
 	}
 	for (unsigned int i = 0; i < PRODUCERS; i++)
 		pthread_join(producer[i].thread, NULL);
-	assert_int_equal(deferred_stat(pool, "pending"), PRODUCERS);
+	/* All take a segment at once: some may meet a lock that is taken, and fall back. */
+	assert_int_equal(deferred_stat(pool, "pending") +
+				 deferred_stat(pool, "fallbacks_contended") +
+				 deferred_stat(pool, "fallbacks_no_memory"),
+			 PRODUCERS);
 	assert_int_equal(deferred_stat(pool, "fallbacks_full"), 0);
 	zs_free_deferred_flush(pool);
 	assert_int_equal(zs_get_total_pages(pool), 0);
