@@ -55,8 +55,8 @@ static void test_levels(void **state)
 	for (unsigned int a = 0; zram_algorithm(a); a++) {
 		const struct codec *codec = codec_find(zram_algorithm(a));
 		/* 0 is the default level of each. */
-		int bad[] = { codec->min_level > 0 ? -1 : codec->min_level - 1,
-			      codec->max_level + 1 };
+		const int bad[] = { codec->min_level > 0 ? -1 : codec->min_level - 1,
+				    codec->max_level + 1 };
 
 		for (int i = 0; i < 2; i++) {
 			struct zram_options options = {
