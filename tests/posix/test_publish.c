@@ -443,26 +443,32 @@ static void create_unpublished(const void *arg)
 	zs_destroy_pool(pool);
 }
 
-/* Without what was refused a pool works, unpublished; told if it is the user that asked. */
+/* @create has a pool that is not published, for an error: told if it is the user that asked. */
+static void check_told(void (*create)(const void *arg), int error)
+{
+	char told[128];
+	struct child child;
+
+	snprintf(told, sizeof(told), "zsmalloc: pool \"told\": zs_create_pool: not published: %s\n",
+		 strerror(error));
+	setenv("ZSMALLOC_PUBLISH", "1", 1);
+	child = run_in_child(create, NULL);
+	unsetenv("ZSMALLOC_PUBLISH");
+	assert_child_ended_well(&child);
+	assert_string_equal(child.said, told);
+	child = run_in_child(create, "");
+	assert_child_ended_well(&child);
+	assert_string_equal(child.said, "");
+}
+
+/* Without what was refused a pool works, unpublished. */
 static void check_harmless(void)
 {
 	unsigned int files = entries_of("/proc/self/fd");
 	unsigned int threads = entries_of("/proc/self/task");
-	char told[128];
-	struct child child;
 	struct zs_pool *pool;
 
-	snprintf(told, sizeof(told), "zsmalloc: pool \"told\": zs_create_pool: not published: %s\n",
-		 strerror(ENOMEM));
-	setenv("ZSMALLOC_PUBLISH", "1", 1);
-	child = run_in_child(create_unpublished, NULL);
-	unsetenv("ZSMALLOC_PUBLISH");
-	assert_child_ended_well(&child);
-	assert_string_equal(child.said, told);
-	child = run_in_child(create_unpublished, "");
-	assert_child_ended_well(&child);
-	assert_string_equal(child.said, "");
-
+	check_told(create_unpublished, ENOMEM);
 	errno = 0;
 	pool = publish_pool("refused");
 	assert_int_equal(errno, 0);
@@ -497,20 +503,8 @@ static void create_where_files_are_limited(const void *arg)
 /* What is shared is a file, and SIGXFSZ would end the program. */
 static void test_limit_of_files(void **state)
 {
-	char told[128];
-	struct child child;
-
 	(void)state;
-	snprintf(told, sizeof(told), "zsmalloc: pool \"told\": zs_create_pool: not published: %s\n",
-		 strerror(EFBIG));
-	setenv("ZSMALLOC_PUBLISH", "1", 1);
-	child = run_in_child(create_where_files_are_limited, NULL);
-	unsetenv("ZSMALLOC_PUBLISH");
-	assert_child_ended_well(&child);
-	assert_string_equal(child.said, told);
-	child = run_in_child(create_where_files_are_limited, "");
-	assert_child_ended_well(&child);
-	assert_string_equal(child.said, "");
+	check_told(create_where_files_are_limited, EFBIG);
 }
 
 /* A pool that finds no room once others are published leaves these as they are. */
