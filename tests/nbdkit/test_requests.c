@@ -196,62 +196,15 @@ static void backing_make(char *parameter, size_t room, uint64_t mib)
 	snprintf(parameter, room, "writeback=%s", name);
 }
 
-static void writes_beyond_the_limit_go_to_the_file(void **state)
-{
+/* A disk of 128 MiB that has 8 MiB of memory, with a file for the rest. */
+struct backed_disk {
 	char writeback[64];
-	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
-	const uint64_t mib = 64;
 	struct server server;
 	struct nbd_handle *nbd;
-	char *bytes = malloc(MIB);
+	char *bytes; /* a MiB */
+};
 
-	(void)state;
-	assert_non_null(bytes);
-	backing_make(writeback, sizeof(writeback), mib);
-	server = server_start(parameters);
-	nbd = server_connect(&server);
-	for (uint64_t i = 0; i < mib; i++) {
-		random_fill(bytes, MIB, i);
-		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
-	}
-	assert_holds(nbd, bytes, 0, mib);
-	/* What was overwritten gives its place in the file back. */
-	for (uint64_t i = 0; i < mib; i += 2) {
-		random_fill(bytes, MIB, i);
-		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
-	}
-	assert_holds(nbd, bytes, 0, mib);
-	free(bytes);
-	nbd_close(nbd);
-	server_stop(&server);
-	unlink(strchr(writeback, '/'));
-}
-
-static void a_full_file_loses_nothing(void **state)
-{
-	char writeback[64];
-	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
-	struct server server;
-	struct nbd_handle *nbd;
-	char *bytes = malloc(MIB);
-	uint64_t wrote;
-
-	(void)state;
-	assert_non_null(bytes);
-	backing_make(writeback, sizeof(writeback), 8);
-	server = server_start(parameters);
-	nbd = server_connect(&server);
-	wrote = fill_disk(nbd, bytes);
-	assert_int_equal(nbd_get_errno(), ENOSPC);
-	assert_in_range(wrote, 14, 16);
-	assert_holds(nbd, bytes, 0, wrote);
-	free(bytes);
-	nbd_close(nbd);
-	server_stop(&server);
-	unlink(strchr(writeback, '/'));
-}
-
-/* Starts a server whose files take no byte beyond @most, as a disk with a bad part. */
+/* Starts a server whose files take no byte beyond @most, as a device with a bad part. */
 static struct server server_start_limited(const char *const *parameters, rlim_t most)
 {
 	struct rlimit before, limit;
@@ -267,38 +220,82 @@ static struct server server_start_limited(const char *const *parameters, rlim_t 
 	return server;
 }
 
+/* The file has @file_mib MiB; the server's writes beyond byte @most of it fail, but for 0. */
+static struct backed_disk disk_start(uint64_t file_mib, rlim_t most)
+{
+	struct backed_disk disk;
+	const char *const parameters[] = { "128M", "limit=8M", disk.writeback, NULL };
+
+	disk.bytes = malloc(MIB);
+	assert_non_null(disk.bytes);
+	backing_make(disk.writeback, sizeof(disk.writeback), file_mib);
+	disk.server = most ? server_start_limited(parameters, most) : server_start(parameters);
+	disk.nbd = server_connect(&disk.server);
+	return disk;
+}
+
+static void disk_end(struct backed_disk *disk)
+{
+	free(disk->bytes);
+	nbd_close(disk->nbd);
+	server_stop(&disk->server);
+	unlink(strchr(disk->writeback, '/'));
+}
+
+static void disk_write(struct backed_disk *disk, uint64_t mib)
+{
+	random_fill(disk->bytes, MIB, mib);
+	assert_done(nbd_pwrite(disk->nbd, disk->bytes, MIB, mib * MIB, 0));
+}
+
+static void writes_beyond_the_limit_go_to_the_file(void **state)
+{
+	const uint64_t mib = 64;
+	struct backed_disk disk = disk_start(mib, 0);
+
+	(void)state;
+	for (uint64_t i = 0; i < mib; i++)
+		disk_write(&disk, i);
+	assert_holds(disk.nbd, disk.bytes, 0, mib);
+	/* What was overwritten gives its place in the file back. */
+	for (uint64_t i = 0; i < mib; i += 2)
+		disk_write(&disk, i);
+	assert_holds(disk.nbd, disk.bytes, 0, mib);
+	disk_end(&disk);
+}
+
+static void a_full_file_loses_nothing(void **state)
+{
+	struct backed_disk disk = disk_start(8, 0);
+	uint64_t wrote = fill_disk(disk.nbd, disk.bytes);
+
+	(void)state;
+	assert_int_equal(nbd_get_errno(), ENOSPC);
+	assert_in_range(wrote, 14, 16);
+	assert_holds(disk.nbd, disk.bytes, 0, wrote);
+	disk_end(&disk);
+}
+
 static void a_file_that_fails_writes_loses_nothing(void **state)
 {
-	char writeback[64];
-	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
-	struct server server;
-	struct nbd_handle *nbd;
-	char *bytes = malloc(MIB);
+	struct backed_disk disk;
 	uint64_t wrote;
 
 	(void)state;
 	/* With a sanitizer in it, nbdkit hangs in libp11-kit once strerror() was called. */
 	if (TEST_LESS != 1)
 		skip();
-	assert_non_null(bytes);
-	backing_make(writeback, sizeof(writeback), 64);
-	server = server_start_limited(parameters, 4 * MIB);
-	nbd = server_connect(&server);
-	wrote = fill_disk(nbd, bytes);
+	disk = disk_start(64, 4 * MIB);
+	wrote = fill_disk(disk.nbd, disk.bytes);
 	assert_int_equal(nbd_get_errno(), ENOSPC);
 	assert_in_range(wrote, 10, 12);
-	assert_holds(nbd, bytes, 0, wrote);
+	assert_holds(disk.nbd, disk.bytes, 0, wrote);
 	/* A page that has its place can be written, and a trim makes room. */
-	random_fill(bytes, MIB, wrote - 1);
-	assert_done(nbd_pwrite(nbd, bytes, MIB, (wrote - 1) * MIB, 0));
-	assert_done(nbd_trim(nbd, 2 * MIB, (wrote - 2) * MIB, 0));
-	random_fill(bytes, MIB, wrote - 2);
-	assert_done(nbd_pwrite(nbd, bytes, MIB, (wrote - 2) * MIB, 0));
-	assert_holds(nbd, bytes, 0, wrote - 1);
-	free(bytes);
-	nbd_close(nbd);
-	server_stop(&server);
-	unlink(strchr(writeback, '/'));
+	disk_write(&disk, wrote - 1);
+	assert_done(nbd_trim(disk.nbd, 2 * MIB, (wrote - 2) * MIB, 0));
+	disk_write(&disk, wrote - 2);
+	assert_holds(disk.nbd, disk.bytes, 0, wrote - 1);
+	disk_end(&disk);
 }
 
 /* Reads all pages of the first @mib MiB. Returns how many fail; the others are what they were. */
@@ -326,37 +323,22 @@ static uint64_t count_failing(struct nbd_handle *nbd, uint64_t mib)
 
 static void a_file_that_shrinks_fails_its_pages_alone(void **state)
 {
-	char writeback[64];
-	const char *const parameters[] = { "128M", "limit=8M", writeback, NULL };
 	const uint64_t mib = 12, left = 7; /* a round of write-back moves nearly 8 */
-	struct server server;
-	struct nbd_handle *nbd;
-	char *bytes = malloc(MIB);
+	struct backed_disk disk = disk_start(64, 0);
 	uint64_t failing;
 
 	(void)state;
-	assert_non_null(bytes);
-	backing_make(writeback, sizeof(writeback), 64);
-	server = server_start(parameters);
-	nbd = server_connect(&server);
-	for (uint64_t i = 0; i < mib; i++) {
-		random_fill(bytes, MIB, i);
-		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
-	}
-	assert_int_equal(truncate(strchr(writeback, '/'), (off_t)(left * MIB)), 0);
-	failing = count_failing(nbd, mib);
+	for (uint64_t i = 0; i < mib; i++)
+		disk_write(&disk, i);
+	assert_int_equal(truncate(strchr(disk.writeback, '/'), (off_t)(left * MIB)), 0);
+	failing = count_failing(disk.nbd, mib);
 	assert_in_range(failing, 1, (mib - left) * MIB / page_size());
 	/* Written anew, all is well. */
-	assert_done(nbd_trim(nbd, mib * MIB, 0, 0));
-	for (uint64_t i = 0; i < 4; i++) {
-		random_fill(bytes, MIB, i);
-		assert_done(nbd_pwrite(nbd, bytes, MIB, i * MIB, 0));
-	}
-	assert_holds(nbd, bytes, 0, 4);
-	free(bytes);
-	nbd_close(nbd);
-	server_stop(&server);
-	unlink(strchr(writeback, '/'));
+	assert_done(nbd_trim(disk.nbd, mib * MIB, 0, 0));
+	for (uint64_t i = 0; i < 4; i++)
+		disk_write(&disk, i);
+	assert_holds(disk.nbd, disk.bytes, 0, 4);
+	disk_end(&disk);
 }
 
 struct resident {
