@@ -6,11 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "cache.h"
+#include "new_thread.h"
 #include "zsmalloc.h"
 
 #define BATCH_PAGES 32 /* from one look at the memory to the next */
@@ -271,32 +269,13 @@ static void *shrinker_run(void *arg)
 	return NULL;
 }
 
-/* Of glibc: not 0 if it ends the program where rseq() is refused to a new thread. */
-extern const unsigned int __rseq_size __attribute__((weak));
-
-/*
- * Returns whether a new thread would end the program, because of what a filter refuses. With glibc
- * that is rseq(), called here with an impossible size, for which it is else EINVAL. With musl it is
- * mprotect(), if that is ENOSYS.
- */
-static bool thread_is_fatal(void)
-{
-	int old_errno = errno;
-	bool fatal = mprotect(NULL, 0, PROT_NONE) && errno == ENOSYS;
-
-	if (&__rseq_size && __rseq_size && syscall(SYS_rseq, NULL, 0, 0, 0))
-		fatal |= errno != EINVAL;
-	errno = old_errno;
-	return fatal;
-}
-
 /* Starts the thread, which takes none of the program's signals. The lock is held. */
 static int start(struct zram_cache *cache)
 {
 	sigset_t all, old;
 	int err;
 
-	if (thread_is_fatal())
+	if (new_thread_is_fatal())
 		return -ENOMEM;
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV); /* but a fault is the thread's own */

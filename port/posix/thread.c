@@ -8,33 +8,14 @@
 #include <link.h>
 #include <linux/futex.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "new_thread.h"
 #include "port.h"
 #include "thread.h"
 
 #define THREAD_STACK (128UL << 10)
-
-/* Of glibc: not 0 if it has the system write each thread's CPU to the thread's memory. */
-extern const unsigned int __rseq_size __attribute__((weak));
-
-/*
- * Returns whether a new thread would end the program, because of what a filter refuses. With glibc
- * it does without rseq(). The call here has an impossible size, for which it is else EINVAL. With
- * musl it does where mprotect() is ENOSYS: that libc takes the stack for writable.
- */
-static bool thread_is_fatal(void)
-{
-	int old_errno = errno;
-	bool fatal = mprotect(NULL, 0, PROT_NONE) && errno == ENOSYS;
-
-	if (&__rseq_size && __rseq_size && syscall(SYS_rseq, NULL, 0, 0, 0))
-		fatal |= errno != EINVAL;
-	errno = old_errno;
-	return fatal;
-}
 
 /* Adds the thread-local data of a loaded object. */
 static int tls_add(struct dl_phdr_info *info, size_t size, void *arg)
@@ -67,7 +48,7 @@ static int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
 	pthread_attr_t attr;
 	int error;
 
-	if (thread_is_fatal() || pthread_attr_init(&attr))
+	if (new_thread_is_fatal() || pthread_attr_init(&attr))
 		return -ENOMEM;
 	stack_size(&attr);
 	error = pthread_create(thread, &attr, run, arg);
