@@ -2,9 +2,12 @@
 /*
  * A pool that has become sparse compacts by itself, beside who uses it, unless it is told not to.
  * No object is lost or changed. (Reaches inside: src/pool.h, to see what could be freed. Wraps
- * port_now(), to have time pass.)
+ * port_now(), to have time pass, and to stop the worker.)
  */
 #include "helpers.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "pool.h"
 
@@ -16,11 +19,25 @@ static const size_t sizes[] = { 700, 1700, 2500, 3300 };
 
 static _Thread_local u64 slow_time; /* if not 0: the time, which every look at it takes on */
 
+/* Whether the worker shall stop while it compacts a pool, which is under the registry mutex. */
+static enum stop {
+	GO_ON,
+	SHALL_STOP,
+	STOPPED
+} _Atomic stop;
+static pthread_t tester;
+
 u64 __real_port_now(void);
 u64 __wrap_port_now(void);
 
 u64 __wrap_port_now(void)
 {
+	if (atomic_load(&stop) == SHALL_STOP && !pthread_equal(pthread_self(), tester) &&
+	    atomic_read(&runtime.registry.lock.state)) {
+		atomic_store(&stop, STOPPED);
+		while (atomic_load(&stop) == STOPPED)
+			usleep(1000);
+	}
 	if (!slow_time)
 		return __real_port_now();
 	slow_time += 1000000;
@@ -99,6 +116,60 @@ static void test_freed_deferred(void **state)
 {
 	(void)state;
 	check_dense(zs_free_deferred);
+}
+
+/* Returns how many zspages there are, of all pools. */
+static unsigned int zspages_live(void)
+{
+	unsigned int live = 0;
+
+	for (u32 number = 1; number < zspages_end(&runtime.zspages); number++)
+		live += !!(smp_load_acquire(&zspage_ref(&runtime.zspages, number)->where) &
+			   WHERE_LIVE);
+	return live;
+}
+
+static bool has_stopped(void *unused)
+{
+	(void)unused;
+	return atomic_load(&stop) == STOPPED;
+}
+
+static void *destroy(void *pool)
+{
+	zs_destroy_pool(pool);
+	return NULL;
+}
+
+/*
+ * A pool is destroyed while the worker compacts it: its zspages stay until the worker is done. Else
+ * the worker would put one into a group that is done with, and it would be left behind.
+ */
+static void test_destroyed_while_it_compacts(void **state)
+{
+	struct zs_pool *keeper = make_pool((struct zs_pool_options){ 0 });
+	struct zs_pool *pool = make_pool((struct zs_pool_options){ .compact_share = 100 });
+	unsigned long *handles = make_objects(pool);
+	pthread_t thread;
+	unsigned int live;
+
+	(void)state;
+	tester = pthread_self();
+	atomic_store(&stop, SHALL_STOP);
+	free_most(pool, handles, zs_free);
+	free(handles);
+	assert_true(wait_for(has_stopped, NULL));
+	live = zspages_live();
+	assert_true(live > 0);
+	assert_int_equal(pthread_create(&thread, NULL, destroy, pool), 0);
+	for (unsigned int ms = 0; ms < 100; ms++) {
+		assert_int_equal(zspages_live(), live);
+		usleep(1000);
+	}
+	atomic_store(&stop, GO_ON);
+	pthread_join(thread, NULL);
+	assert_int_equal(zspages_live(), 0);
+	zs_destroy_pool(keeper);
 }
 
 #define KINDS 60 /* of objects, by their size; most have a size class of their own */
@@ -212,9 +283,13 @@ static void test_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_freed_at_once), cmocka_unit_test(test_freed_deferred),
-		cmocka_unit_test(test_never),	      cmocka_unit_test(test_share),
-		cmocka_unit_test(test_options),	      cmocka_unit_test(test_few_left),
+		cmocka_unit_test(test_freed_at_once),
+		cmocka_unit_test(test_freed_deferred),
+		cmocka_unit_test(test_never),
+		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_few_left),
+		cmocka_unit_test(test_destroyed_while_it_compacts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
