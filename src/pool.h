@@ -47,6 +47,7 @@ struct zs_pool {
 	atomic64_t pages_compacted;
 	atomic64_t misuses;
 	const struct class_table *table;
+	void *shown; /* the host's: where an operator sees the pool */
 	/* Compaction by itself: see compact.c. */
 	unsigned int compact_share;
 	u32 compact_next; /* the class with which the worker goes on; its own, as is the next */

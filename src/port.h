@@ -111,10 +111,10 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 		      gfp_t flags, int nid);
 
 /*
- * Tells the pages of a chain which zspage they belong to, by the number of its class's lock and its
- * own. A kernel that moves a page finds the zspage by that. A process ignores it.
+ * Tells the pages of a chain which zspage they belong to, by its number. A kernel that moves a page
+ * finds the zspage by that. A process ignores it.
  */
-void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number);
+void port_chain_name(struct port_chain *chain, unsigned int pages, u32 number);
 
 /*
  * Takes a zspage's memory back, which the host may keep until port_store_trim(): it makes no system

@@ -172,7 +172,7 @@ struct zspage *zspage_create(struct zspages *zspages, struct size_class *class, 
 		goto no_number;
 	if (!port_chain_alloc(&zspages->store, &zspage->chain, pages, flags, nid))
 		goto no_chain;
-	port_chain_name(&zspage->chain, pages, class->lock_number, zspage->number);
+	port_chain_name(&zspage->chain, pages, zspage->number);
 	zspage->class = class;
 	memset(zspage->used, 0, sizeof(zspage->used));
 	zspage->inuse = 0;

@@ -49,21 +49,20 @@ struct zs_pool *host_create_pool(const char *name)
 {
 	struct pool_config config = host_config();
 	struct zs_pool *pool = pool_create(name, &config);
-	struct dentry *dir;
 
 	if (!pool)
 		return NULL;
 	set_bit(pool->tag, pools);
-	dir = debugfs_create_dir(pool->name, debugfs_root);
-	debugfs_create_file("classes", 0444, dir, pool, &classes_fops);
-	debugfs_create_file("deferred_free", 0444, dir, pool, &deferred_free_fops);
-	debugfs_create_file("pages", 0444, dir, pool, &pages_fops);
+	pool->shown = debugfs_create_dir(pool->name, debugfs_root);
+	debugfs_create_file("classes", 0444, pool->shown, pool, &classes_fops);
+	debugfs_create_file("deferred_free", 0444, pool->shown, pool, &deferred_free_fops);
+	debugfs_create_file("pages", 0444, pool->shown, pool, &pages_fops);
 	return pool;
 }
 
 void host_destroy_pool(struct zs_pool *pool)
 {
-	debugfs_lookup_and_remove(pool->name, debugfs_root); /* waits for readers of the files */
+	debugfs_remove(pool->shown); /* waits for readers of the files */
 	mutex_lock(&pools_lock);
 	clear_bit(pool->tag, pools);
 	mutex_unlock(&pools_lock);

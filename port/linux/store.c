@@ -133,7 +133,7 @@ bool port_chain_alloc(struct port_store *store, struct port_chain *chain, unsign
 	return true;
 }
 
-void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock, u32 number)
+void port_chain_name(struct port_chain *chain, unsigned int pages, u32 number)
 {
 	for (unsigned int i = 0; i < pages; i++)
 		set_page_private(chain->page[i], page_word_make(number));

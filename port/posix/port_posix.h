@@ -418,12 +418,10 @@ static inline size_t port_chain_idle(unsigned int pages)
 	return PORT_PAGE_SIZE / 2;
 }
 
-static inline void port_chain_name(struct port_chain *chain, unsigned int pages, u8 lock,
-				   u32 number)
+static inline void port_chain_name(struct port_chain *chain, unsigned int pages, u32 number)
 {
 	(void)chain;
 	(void)pages;
-	(void)lock;
 	(void)number;
 }
 
